@@ -1,0 +1,69 @@
+# All commands of this repository; CI runs the same ones (.ci/run). `make` alone lists them.
+#
+#   PYTHON   the Python to make the environment with (3.11 or newer; found on PATH)
+#   VENV     where the environment lives
+#   ARGS     passed on: make test ARGS="tests/store -k claim", make demo ARGS="--jobs 200"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; \
+	done; echo python3)
+VENV ?= .venv
+NEWEST ?= 3.15
+ARGS ?=
+
+BIN := $(VENV)/bin
+.PHONY: help demo test test-newest check lint types layers format bench clean \
+	environment environment-newest
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+demo: ## See it work: real jobs in forking workers, one killed half-way; nothing to set up
+	@$(PYTHON) .ci/environment.py $(VENV) local
+	@$(BIN)/forq demo $(ARGS)
+
+test: ## Run the tests (real Redis, real processes)
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(BIN)/pytest $(ARGS)
+
+test-newest: environment-newest ## Run the tests on the newest Python (NEWEST_PYTHON=path, else fetched on Debian)
+	@.venv-newest/bin/pytest $(ARGS)
+
+check: lint types layers ## Run all static checks
+
+lint: ## Check style and format (ruff)
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: ## Check types (mypy --strict)
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(BIN)/mypy
+
+layers: ## Check who imports whom (import-linter)
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(BIN)/lint-imports --no-logo
+
+format: ## Format the code and fix what can be fixed safely
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+bench: ## Measure forq beside RQ and write docs/benchmarks.md (takes minutes; ARGS="--help")
+	@$(PYTHON) .ci/environment.py $(VENV) bench
+	@$(BIN)/python -m bench $(ARGS)
+
+environment: ## Make .venv with all that development needs (the other commands do so themselves)
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+
+environment-newest:
+	@$(PYTHON) .ci/environment.py $(VENV) local
+	@newest="$${NEWEST_PYTHON:-$$(PYTHON=$(BIN)/python .ci/newest-python $(NEWEST))}" && \
+	test -n "$$newest" && "$$newest" .ci/environment.py .venv-newest dev
+
+clean: ## Remove the environments and caches of this checkout
+	rm -rf .venv .venv-newest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -1,0 +1,62 @@
+"""Fixtures shared by all tests: real Redis servers, on free loopback ports."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from forq.embedded import EmbeddedRedis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Give the URL of a server shared by the whole session: do not stop it, do not count its keys.
+
+    Use a namespace or a queue name of your own.
+    """
+    with EmbeddedRedis(appendonly=False) as server:
+        yield server.url
+
+
+@pytest.fixture
+def start_redis() -> Iterator[Callable[..., EmbeddedRedis]]:
+    """Give a function that starts one more server, stopped after the test.
+
+    It takes the arguments of :class:`forq.embedded.EmbeddedRedis`; not durable unless asked.
+    """
+    with ExitStack() as stack:
+
+        def start(**arguments: Any) -> EmbeddedRedis:
+            return stack.enter_context(EmbeddedRedis(**{"appendonly": False, **arguments}))
+
+        yield start
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a skipped test fail in CI, which has all that tests need."""
+    report = yield
+    return _no_skip(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let a skipped file fail in CI, too."""
+    report = yield
+    return _no_skip(report)
+
+
+def _no_skip(report: R) -> R:
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: CI skips nothing, but this said: {reason}"
+    return report
