@@ -1,0 +1,29 @@
+"""A transition as a value: which script, on which keys, with which arguments, read how.
+
+The store builds Commands and performs no I/O; a sync and an async runner execute them, so that
+nothing is written twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+Argument = str | bytes | int | float
+
+
+class Command(NamedTuple, Generic[T]):
+    """One call of Redis.
+
+    `script` names a file in ``lua/``; when it is empty, `args` is a plain Redis command.
+    `parse` turns the raw reply into the answer.
+    """
+
+    script: str
+    keys: tuple[str, ...]
+    args: tuple[Argument, ...]
+    parse: Callable[[Any], T]

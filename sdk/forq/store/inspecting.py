@@ -1,0 +1,71 @@
+"""Looking: at queues, jobs and workers. Changes nothing, scans no keys, performs no I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from forq.records import State
+from forq.store import facts
+from forq.store.command import Command
+from forq.store.layout import Layout
+from forq.store.replies import job, pairs, queue_record, texts, workers
+
+if TYPE_CHECKING:
+    from forq.records import JobRecord, QueueRecord, WorkerRecord
+
+
+class Inspecting(Layout):
+    """The questions that may be asked."""
+
+    def get(self, queue: str, key: str) -> Command[JobRecord]:
+        """Return all there is about a job; raises :class:`~forq.errors.JobNotFound`."""
+        return self._script("get", queue, (key,), lambda reply: job(queue, key, reply))
+
+    def counts(self, queue: str) -> Command[QueueRecord]:
+        """Return a queue's jobs by state, its oldest wait and its totals."""
+        return self._script("counts", queue, (), lambda reply: queue_record(queue, reply))
+
+    def page(
+        self,
+        queue: str,
+        state: State | Literal["corrupt"],
+        *,
+        offset: int = 0,
+        count: int = 100,
+        newest_first: bool = False,
+    ) -> Command[tuple[str, ...]]:
+        """Return keys of the jobs in a state.
+
+        Queued jobs stand in the order in which they will be claimed, scheduled ones by due time,
+        running ones by the end of their lease, finished ones by the end of their retention.
+        """
+        name = state if state == "corrupt" else State(state).value
+        return self._script("page", queue, (name, offset, count, int(newest_first)), texts)
+
+    def held(self, queue: str) -> Command[dict[str, int]]:
+        """Return how many jobs each worker holds; who holds none is left out."""
+        return self._script(
+            "held", queue, (), lambda reply: {name: int(n) for name, n in pairs(_words(reply))}
+        )
+
+    def queues(self) -> Command[tuple[str, ...]]:
+        """Return the names of all queues."""
+        return Command(
+            "", (), ("SMEMBERS", self._shared.queues), lambda reply: tuple(sorted(texts([*reply])))
+        )
+
+    def workers(self) -> Command[tuple[WorkerRecord, ...]]:
+        """Return the living workers and what they say about themselves."""
+        return Command("workers", (self._shared.workers, self._shared.worker("")), (), workers)
+
+    def server_facts(self) -> Command[facts.ServerFacts]:
+        """Return what the server says about itself."""
+        return facts.server_facts()
+
+    def wake_key(self, queue: str) -> str:
+        """Return the key that a worker blocks on with BZPOPMIN."""
+        return self.keys(queue).wake
+
+
+def _words(reply: list[bytes | int]) -> list[bytes | str]:
+    return [str(word) if isinstance(word, int) else word for word in reply]

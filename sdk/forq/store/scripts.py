@@ -1,0 +1,31 @@
+"""The Lua scripts as text, each with the prelude it needs. Reads files; knows no Redis."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+#: Scripts on the registry of workers; all others are on one queue and start with the prelude.
+REGISTRY = frozenset({"heartbeat", "goodbye", "workers"})
+
+
+class Script(NamedTuple):
+    """A script as Redis gets it: `sha` is the digest that EVALSHA takes."""
+
+    name: str
+    text: str
+    sha: str
+
+
+@cache
+def load(name: str) -> Script:
+    """Return the script ``lua/<name>.lua``."""
+    text = source(name) if name in REGISTRY else f"{source('prelude')}\n{source(name)}"
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def source(name: str) -> str:
+    """Return the text of ``lua/<name>.lua`` as it stands."""
+    return (files("forq.store") / "lua" / f"{name}.lua").read_text(encoding="utf-8")

@@ -1,0 +1,69 @@
+"""The worker's transitions to give jobs away: settle, hand_back, and the upkeep. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from forq.records import Settlement, SettleReply
+from forq.store.keys import check_worker
+from forq.store.layout import KEEP_FAILED, KEPT_MS, MAX_RECOVERIES, Layout
+from forq.store.replies import text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from forq.store.command import Argument, Command
+
+
+class Settling(Layout):
+    """What a worker does with jobs that it is done with."""
+
+    def settle(
+        self,
+        queue: str,
+        worker: str,
+        settlements: Sequence[Settlement],
+        *,
+        keep_failed: int = KEEP_FAILED,
+        max_recoveries: int = MAX_RECOVERIES,
+    ) -> Command[tuple[SettleReply, ...]]:
+        """Report what became of jobs; drops at most twice as many that are past their time.
+
+        A LOST beyond `max_recoveries` fails the job, cause ``poison``. A RETRY, BLOCKED or LOST of
+        a job that somebody canceled cancels it. Jobs that end otherwise than their settlement
+        says, and whose settlement gives no `ttl_ms`, are kept for seven days.
+        """
+        check_worker(worker)
+        args: list[Argument] = [keep_failed, max_recoveries, KEPT_MS]
+        for one in settlements:
+            args += (
+                one.key, one.token, one.verdict.value, one.end, one.ttl_ms,
+                one.error, one.cause, one.delay_ms, one.run_ms,
+            )  # fmt: skip
+        return self._script("settle", queue, args, _settle_replies)
+
+    def hand_back(
+        self, queue: str, worker: str, pairs: Sequence[tuple[str, str]]
+    ) -> Command[tuple[SettleReply, ...]]:
+        """Return (key, token) pairs to the front of their queue, their attempts unspent."""
+        check_worker(worker)
+        args: list[Argument] = [KEPT_MS]
+        for pair in pairs:
+            args += pair
+        return self._script("hand_back", queue, args, _settle_replies)
+
+    def maintain(
+        self, queue: str, *, limit: int = 1000, keep_failed: int = KEEP_FAILED
+    ) -> Command[int]:
+        """Drop up to `limit` jobs of each finished state that are past their time or too many.
+
+        Returns how many. Also drops marks of drained workers and notes of gone ones.
+        """
+        return self._script("maintain", queue, (limit, keep_failed), int)
+
+
+_REPLIES = {reply.value.encode(): reply for reply in SettleReply}
+
+
+def _settle_replies(reply: Sequence[Any]) -> tuple[SettleReply, ...]:
+    return tuple(_REPLIES.get(word) or SettleReply(text(word)) for word in reply)

