@@ -1,0 +1,191 @@
+"""What both flavours of a queue share: its options by layer, and the plan of an enqueue.
+
+An enqueue is idempotent: its nonce tells Redis a repeat from another job of the same id. So when a
+connection is lost between a command and its answer, the command is sent once more.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from forq import codec as codecs
+from forq.calls import Call, Packing, new_nonce, pack, standing
+from forq.client import Client
+from forq.configured import default
+from forq.endings import Ref
+from forq.errors import DuplicateJob, ForqError, InvalidOption, RedisUnavailable
+from forq.names import check_queue, join_id, new_ulid
+from forq.options import NOTHING, Options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Unpack
+
+    from forq.calls import Packed
+    from forq.options import OptionArguments
+    from forq.plans import Plan
+
+Q = TypeVar("Q", bound="QueueBase")
+
+#: How many jobs ``enqueue_many`` sends at once.
+CHUNK = 1000
+
+_MAX_CHUNK = 10_000
+
+
+class QueueBase:
+    """The name, the client and the options of a queue."""
+
+    __slots__ = ("_base", "_client", "_codec", "_given", "name")
+
+    def __init__(
+        self,
+        name: str,
+        client: Client | None = None,
+        codec: str | None = None,
+        **options: Unpack[OptionArguments],
+    ) -> None:
+        if client is not None and not isinstance(client, Client):
+            raise InvalidOption(
+                f"Queue({name!r}, client={client!r}): use forq.Client(url=…), or leave it out and "
+                "call forq.configure(url=…) once"
+            )
+        self.name: str = check_queue(name)
+        self._client = client
+        self._codec = None if codec is None else codecs.get(codec).name
+        self._base = standing(Options(**options), "queue") if options else NOTHING
+        self._given = NOTHING
+
+    @property
+    def client(self) -> Client:
+        """Its client: the one it was given, else the process's."""
+        return self._client or default()
+
+    @property
+    def codec(self) -> str:
+        """How arguments and results travel."""
+        return self._codec or self.client.codec
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} on {self.client.url}>"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self._codec))
+
+    def options(self, **options: Unpack[OptionArguments]) -> Self:
+        """Return this queue with options for what is enqueued through it.
+
+        They go before those of a task, and before those that the queue was made with::
+
+            queue.options(timeout=60, retry=3).enqueue(send, "a@b.c")
+        """
+        return self.bound(type(self), Options(**options).over(self._given))
+
+    def bound(self, kind: type[Q], given: Options) -> Q:
+        """Return this queue as a `kind`, with other options of the call site."""
+        bound = kind.__new__(kind)
+        bound.name, bound._client, bound._codec = self.name, self._client, self._codec  # noqa: SLF001
+        bound._base, bound._given = self._base, given  # noqa: SLF001 - one of us
+        return bound
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.name, self._client, self._codec, repr(self._base), repr(self._given))
+
+    def _packed(self, wanted: Call[Any], client: Client) -> Packed:
+        if not isinstance(wanted, Call):
+            raise InvalidOption(f"enqueue_many takes calls, call(fn, …), not {wanted!r}")
+        packing = Packing(
+            self.name,
+            client.namespace,
+            self._codec or client.codec,
+            client.keyring,
+            client.max_payload,
+            self._base,
+            self._given,
+        )
+        return pack(
+            wanted, packing, new_ulid(time.time_ns() // 1_000_000, os.urandom(10)), new_nonce()
+        )
+
+    def _ref(self, packed: Packed, client: Client) -> Ref:
+        return Ref(client, self.name, packed.job.key, self._codec or client.codec)
+
+
+def submit(client: Client, queue: str, packed: Sequence[Packed]) -> Plan[None]:
+    """Enqueue jobs in one atomic call, and make the queue known."""
+    command = client.store.enqueue(queue, [one.job for one in packed])
+    try:
+        statuses = yield from _send(client, queue, command)
+    except RedisUnavailable:
+        client.forget_registration(queue)
+        statuses = yield from _send(client, queue, command)
+    taken = [
+        one.job.key for one, status in zip(packed, statuses, strict=True) if status == "duplicate"
+    ]
+    if taken:
+        rest = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        raise DuplicateJob(
+            f"there is another job {join_id(queue, taken[0])!r}{rest}: nothing of this call was "
+            "enqueued. An id can be used again when its job was deleted, or its retention is over"
+        )
+
+
+def _send(client: Client, queue: str, command: Any) -> Plan[Sequence[str]]:
+    registration = client.registration(queue)
+    if registration is None:
+        statuses: Sequence[str] = yield command
+        return statuses
+    registered, answer = yield [registration, command]
+    if isinstance(registered, Exception):
+        client.forget_registration(queue)  # the next enqueue tries again
+    if isinstance(answer, Exception):
+        raise answer
+    accepted: Sequence[str] = answer
+    return accepted
+
+
+def submit_many(
+    queue: QueueBase, client: Client, calls: Iterable[Call[Any]], chunk: int
+) -> Plan[list[Ref]]:
+    """Enqueue calls, chunk by chunk; an error tells which jobs had been accepted by then."""
+    accepted: list[Ref] = []
+    waiting = 0
+    try:
+        for part in chunks(calls, chunk):
+            packed = [queue._packed(one, client) for one in part]  # noqa: SLF001 - its other half
+            waiting = len(packed)
+            yield from submit(client, queue.name, packed)
+            accepted += [queue._ref(one, client) for one in packed]  # noqa: SLF001 - as above
+            waiting = 0
+    except Exception as error:
+        tell_accepted(error, [ref.id for ref in accepted], waiting)
+        raise
+    return accepted
+
+
+def tell_accepted(error: Exception, ids: list[str], waiting: int) -> None:
+    """Note on an error of ``enqueue_many`` what was enqueued before it."""
+    if isinstance(error, ForqError):
+        error.accepted = tuple(ids)
+    note = f"enqueue_many: {len(ids)} jobs had been accepted before this (error.accepted)"
+    if waiting and isinstance(error, RedisUnavailable):
+        note += (
+            f"; of the next {waiting} either all or none were. Calls with ids of their own, "
+            "call(…).options(id=…), can be enqueued again: what is there already is not doubled"
+        )
+    error.add_note(note)
+
+
+def chunks(calls: Iterable[Call[Any]], size: int) -> Iterator[list[Call[Any]]]:
+    """Cut any iterable into lists."""
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _MAX_CHUNK:
+        raise InvalidOption(f"chunk={size!r}: use 1 to {_MAX_CHUNK} jobs")
+    rest = iter(calls)
+    while part := list(islice(rest, size)):
+        yield part
