@@ -1,0 +1,93 @@
+"""Limits of time and memory, and cancelation: soft ones in the job, hard ones from outside."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from forq import JobCanceled, JobFailed
+from tests.worker import jobs
+from tests.worker.conftest import alive, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forq.handle import Handle
+    from tests.worker.conftest import Stage
+
+ISOLATIONS = pytest.mark.parametrize("isolation", ["fork", "reuse"])
+
+
+def _cause(job: Handle[Any], seconds: float = 10) -> str:
+    with pytest.raises(JobFailed) as failed:
+        job.result(seconds)
+    return str(failed.value.failure.cause)
+
+
+@ISOLATIONS
+@pytest.mark.parametrize("function", [jobs.sleep, jobs.async_sleep])
+def test_a_job_over_its_time_limit_gets_job_timeout(
+    stage: Stage, isolation: str, function: Callable[[float], Any]
+) -> None:
+    stage.start("--isolation", isolation)
+    job = stage.queue().options(timeout=0.4).enqueue(function, 60)
+    after = stage.queue().enqueue(jobs.add, 1, 1)
+    with pytest.raises(JobFailed, match=r"time limit of 0\.4 s") as failed:
+        job.result(5)
+    assert failed.value.failure.cause == "timeout"
+    assert after.result(5) == 2
+
+
+def test_a_coroutine_cleans_up_at_its_time_limit(stage: Stage) -> None:
+    stage.start()
+    job = stage.queue().options(timeout=0.4).enqueue(jobs.async_cleanup, stage.file())
+    assert _cause(job) == "timeout"
+    assert stage.lines()[0][1] == "cleaned"
+
+
+@ISOLATIONS
+def test_a_job_that_swallows_job_timeout_is_killed(stage: Stage, isolation: str) -> None:
+    stage.start("--isolation", isolation, "--kill-after", "0.4")
+    job = stage.queue().options(timeout=0.4).enqueue(jobs.swallow, stage.file())
+    assert _cause(job) == "timeout"
+    assert len(stage.lines()) == 2  # JobTimeout was raised in it, once
+
+
+@ISOLATIONS
+def test_a_job_in_c_code_is_killed(stage: Stage, isolation: str) -> None:
+    stage.start("--isolation", isolation, "--kill-after", "0.4")
+    job = stage.queue().options(timeout=0.3).enqueue(jobs.sleep_in_c, 30)
+    started = time.monotonic()
+    assert _cause(job) == "timeout"
+    assert time.monotonic() - started < 5
+
+
+def test_a_job_over_its_memory_limit_is_killed_and_the_worker_lives(stage: Stage) -> None:
+    worker = stage.start("--memory-limit", "100MiB")
+    job = stage.queue().enqueue(jobs.eat_memory, 300)
+    assert _cause(job) == "memory"
+    assert stage.queue().enqueue(jobs.add, 1, 1).result(5) == 2
+    worker.says("its limit is 100 MiB")
+
+
+@ISOLATIONS
+def test_canceling_a_running_job_stops_it(stage: Stage, isolation: str) -> None:
+    stage.start("--isolation", isolation)
+    job = stage.queue().enqueue(jobs.hold, stage.file(), 60)
+    stage.pid_in()
+    assert job.cancel()
+    with pytest.raises(JobCanceled):
+        job.result(5)
+    assert stage.queue().enqueue(jobs.add, 1, 1).result(5) == 2
+
+
+def test_canceling_a_job_that_does_not_listen_kills_it(stage: Stage) -> None:
+    stage.start("--kill-after", "0.4")
+    job = stage.queue().enqueue(jobs.swallow, stage.file())
+    pid = stage.pid_in()
+    job.cancel()
+    with pytest.raises(JobCanceled):
+        job.result(5)
+    eventually(lambda: not alive(pid))

@@ -1,0 +1,96 @@
+"""The worker's way to Redis: it knows whether Redis answers, and insists where that is right.
+
+While Redis is away, callers wait with jitter and send the same command again: each of the
+worker's commands may be repeated. Nothing here knows what the commands mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from forq.errors import ForqError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from forq.store.arunner import AsyncRunner
+    from forq.store.command import Command
+    from forq_worker.logs import Log
+    from forq_worker.stats import Stats
+
+T = TypeVar("T")
+
+_FIRST_PAUSE = 0.1
+_LAST_PAUSE = 5.0
+
+
+class Link:
+    """The runner, with memory of how it went."""
+
+    def __init__(self, runner: AsyncRunner, log: Log, stats: Stats) -> None:
+        self.runner = runner
+        self.is_up = True
+        self._log = log
+        self.stats = stats
+        self._since = 0.0
+
+    async def run(self, command: Command[T]) -> T:
+        """Run a command once; raises ForqError."""
+        try:
+            answer = await self.runner.run(command)
+        except ForqError as error:
+            self._failed(error)
+            raise
+        self._worked()
+        return answer
+
+    async def insist(
+        self, commands: Sequence[Command[Any]], until: Callable[[], bool]
+    ) -> list[Any] | None:
+        """Run a pipeline until all its commands have answered; None when `until` said to stop."""
+        answers: dict[int, Any] = {}
+        pause = _FIRST_PAUSE
+        while True:
+            missing = [at for at in range(len(commands)) if at not in answers]
+            try:
+                replies = await self.runner.run_many([commands[at] for at in missing])
+            except ForqError as error:
+                replies = [error]
+            answers |= {
+                at: reply
+                for at, reply in zip(missing, replies, strict=False)
+                if not isinstance(reply, Exception)
+            }
+            errors = [reply for reply in replies if isinstance(reply, Exception)]
+            if not errors:
+                self._worked()
+                return [answers[at] for at in range(len(commands))]
+            self._failed(errors[0])
+            if until():
+                return None
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(pause * 2, _LAST_PAUSE)
+
+    async def block(self, keys: Sequence[str], timeout_s: float) -> str | None:
+        """Wait for a wake-up marker."""
+        try:
+            return await self.runner.block(keys, timeout_s)
+        except ForqError as error:
+            self._failed(error)
+            raise
+
+    def _failed(self, error: Exception) -> None:
+        self.stats.redis_errors += 1
+        if self.is_up:
+            self.is_up = False
+            self._since = time.monotonic()
+            self._log.error(f"Redis: {error}; running jobs go on, trying again")
+
+    def _worked(self) -> None:
+        if not self.is_up:
+            self.is_up = True
+            away = time.monotonic() - self._since
+            self._log.info(f"Redis answers again, after {away:.1f} s")

@@ -1,0 +1,78 @@
+"""What the processes of one worker say to each other: the shapes, no I/O.
+
+Everything travels as msgpack arrays in packets (``lanes``). A job is named by the number that the
+supervisor gave it, unique in the life of the supervisor.
+
+- Down a lane: a batch, ``[[number, clock_ms, *Claimed], …]``; `clock_ms` added to the
+  monotonic clock, in milliseconds, gives the time by Redis.
+- Up a lane: a list of notes, ``[kind, …]``; the kinds stand below.
+- Supervisor to zygote, and back: orders, ``[verb, …]``; the verbs stand below.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+# -- up a lane ---------------------------------------------------------------------------------
+DONE = 0  #: [DONE, number, Settlement, Tally]: the job ended, this is to be reported
+PROGRESS = 1  #: [PROGRESS, number, text]
+GIVEN_BACK = 2  #: [GIVEN_BACK, number]: read, but not started
+FILES = 3  #: [FILES, paths]: source files of the user's that the executor has imported
+BROKEN = 4  #: [BROKEN, text]: the executor cannot work (its hook raised, and how)
+
+# -- supervisor to zygote ----------------------------------------------------------------------
+SETUP = "setup"  #: [SETUP, Setup]: the first order
+FORK = "fork"  #: [FORK, seat]: start an executor in a seat whose last one ended badly
+KILL = "kill"  #: [KILL, seat, number]: SIGKILL its process group if it runs that job
+STOP = "stop"  #: [STOP, seat, number]: interrupt it if it runs that job
+EXIT = "exit"  #: [EXIT]: kill all executors, run the stop hooks, end
+
+# -- zygote to supervisor ----------------------------------------------------------------------
+READY = "ready"  #: [READY, paths, threads]: executors are being forked
+FAILED = "failed"  #: [FAILED, text, traceback]: a module or a hook raised; it has ended
+ENDED = "ended"  #: [ENDED, *Ended]: an executor ended, and not by its own plan
+
+
+class Setup(NamedTuple):
+    """What a zygote and its executors need to know; sent, since arguments show in `ps`."""
+
+    worker: str
+    namespace: str
+    url: str
+    keys: tuple[str, ...]
+    allowed_modules: tuple[str, ...]
+    allow_unsigned_pickle: bool
+    preload: tuple[str, ...]
+    hooks: tuple[str, ...]
+    jobs_per_executor: int
+    lease_ns: int
+    watch: bool
+    log_format: str
+    log_level: str
+
+
+class Tally(NamedTuple):
+    """What is counted and logged about one job that ran; nothing depends on it."""
+
+    function: str = ""
+    run_us: int = 0
+    load_us: int = 0  # importing its module and decoding its arguments
+    message: str = ""  # of its failure
+    exception: str = ""
+
+
+class Ended(NamedTuple):
+    """How an executor ended. `stale`: the zygote killed it for the supervisor's silence."""
+
+    seat: int
+    pid: int
+    status: int  # as of waitpid; 0 with pid 0: the fork itself failed
+    number: int  # the job that ran, by the shared word; 0: none
+    started_ns: int
+    stale: bool = False
+    error: str = ""
+
+
+def tuples(setup: list[Any]) -> Setup:
+    """Read a Setup back from its array, whose tuples have become lists."""
+    return Setup._make(tuple(item) if isinstance(item, list) else item for item in setup)

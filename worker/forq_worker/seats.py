@@ -1,0 +1,128 @@
+"""A seat: where one executor after the other sits, as the supervisor sees it.
+
+It holds both ends of the lane: the upper to send batches and read notes, the lower to take back
+what no executor has read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from forq_worker import lanes, words
+
+if TYPE_CHECKING:
+    from forq_worker.crew import Crew
+    from forq_worker.ledger import Held
+
+
+class Seat:
+    """One seat of a crew."""
+
+    def __init__(self, number: int, crew: Crew) -> None:
+        self.number = number
+        self.crew = crew
+        self.base = words.base(number)
+        self.upper, self.lower = lanes.pair()
+        self.jobs: dict[int, Held] = {}  # sent and not reported, in order
+        self.packets: deque[int] = deque()  # how many jobs of each batch are out, in order
+        self.broken = 0  # times in a row that its executor ended without having had a job
+        self.away = False  # no executor, and none ordered: it is being thought about
+        self.killed = (0, 0.0)  # the job whose kill was ordered last, and when
+        self._words = crew.words.cells
+        self._forks = 0  # as many had been forked when the last batch was sent
+
+    @property
+    def current(self) -> int:
+        """The number of the job that runs now; 0: none."""
+        number = self._words[self.base + words.CURRENT]
+        return 0 if number == words.EXITING else number
+
+    @property
+    def deadline_ns(self) -> int:
+        """The time limit of that job; 0: none."""
+        return self._words[self.base + words.DEADLINE]
+
+    @property
+    def started_ns(self) -> int:
+        """When that job started."""
+        return self._words[self.base + words.STARTED]
+
+    def age(self, now: float) -> float:
+        """Return for how many seconds the job that runs now has run; 0 when none does."""
+        return max(0.0, now - self.started_ns / 1e9) if self.current else 0.0
+
+    @property
+    def pid(self) -> int:
+        """The process of the executor."""
+        return self._words[self.base + words.PID]
+
+    @property
+    def forks(self) -> int:
+        """How many executors have sat here."""
+        return self._words[self.base + words.FORKS]
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether an executor waits here that has had no job yet (under ``fork``)."""
+        return self.forks > self._forks
+
+    def send(self, batch: list[Held]) -> None:
+        """Send a batch; raises BlockingIOError when the lane is full, and then sent nothing."""
+        self.upper.send([[held.number, held.clock_ms, *held.claimed] for held in batch])
+        for held in batch:
+            held.seat = self
+            self.jobs[held.number] = held
+        self.packets.append(len(batch))
+        self._forks = self.forks
+
+    def take(self, number: int) -> Held | None:
+        """Remove a job that was reported or given back; None when it is not here (any more)."""
+        held = self.jobs.pop(number, None)
+        if held is None:
+            return None
+        held.seat = None
+        # An executor reports in the order in which it was sent things.
+        self.packets[0] -= 1
+        if not self.packets[0]:
+            self.packets.popleft()
+        return held
+
+    def take_all(self) -> list[Held]:
+        """Remove all jobs."""
+        return [held for number in list(self.jobs) if (held := self.take(number)) is not None]
+
+    def take_unread(self) -> list[Held]:
+        """Remove the jobs that no executor has read, out of the lane too."""
+        taken = [held for number in self._unread() if (held := self.jobs.pop(number, None))]
+        for held in taken:
+            held.seat = None
+        self.packets = deque([len(self.jobs)] if self.jobs else ())
+        return taken
+
+    def notes(self) -> list[list[Any]]:
+        """Read what the executor has said; empty when there is nothing."""
+        try:
+            return self.upper.receive(wait=False) or []
+        except (BlockingIOError, ConnectionResetError):
+            return []
+
+    def _unread(self) -> list[int]:
+        numbers: list[int] = []
+        while True:
+            try:
+                batch = self.lower.receive(wait=False)
+            except BlockingIOError:
+                return numbers
+            if batch is None:
+                return numbers
+            numbers.extend(job[0] for job in batch)
+
+    def stop(self, number: int) -> None:
+        """Note for the executor that this job is to stop."""
+        self._words[self.base + words.STOP] = number
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.upper.close()
+        self.lower.close()

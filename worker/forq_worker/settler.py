@@ -1,0 +1,125 @@
+"""The settler: reports jobs to Redis, one round trip at a time; what ends meanwhile goes next.
+
+While Redis is away, reports wait in memory. Repeating one is safe: Redis knows the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from forq.records import Settlement, SettleReply
+    from forq.store import Store
+    from forq.store.command import Command
+    from forq_worker.config import WorkerConfig
+    from forq_worker.ledger import Held, Ledger
+    from forq_worker.link import Link
+    from forq_worker.messages import Tally
+    from forq_worker.reporter import Reporter
+
+_MOST = 500  # reports in one command
+_ENOUGH = 8  # with jobs waiting, so many make it worth a round trip
+_PATIENCE_S = 0.008  # but none waits longer than this
+
+
+class Entry(NamedTuple):
+    """What is to be reported about a job; without a settlement it is handed back."""
+
+    held: Held
+    settlement: Settlement | None
+    tally: Tally | None
+
+
+class Settler:
+    """Everything that leaves this worker goes through here."""
+
+    def __init__(self, config: WorkerConfig, store: Store, link: Link, ledger: Ledger) -> None:
+        self._config = config
+        self._store = store
+        self._link = link
+        self._ledger = ledger
+        self._pending: list[Entry] = []
+        self._in_flight = False
+        self._news = asyncio.Event()
+        self.reporter: Reporter | None = None
+        self.give_up = False  # do not wait for a Redis that is away
+        self.is_flowing: Callable[[], bool] = lambda: False  # more short jobs are about to end
+        self.on_settled: Callable[[], None] = lambda: None
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything has been reported."""
+        return not self._pending and not self._in_flight
+
+    def settle(self, held: Held, settlement: Settlement, tally: Tally | None = None) -> None:
+        """Report what became of a job."""
+        held.reporting = True
+        self._pending.append(Entry(held, settlement, tally))
+        self._news.set()
+
+    def hand_back(self, held: Held) -> None:
+        """Return a job to the front of its queue, its attempt unspent."""
+        held.reporting = True
+        self._pending.append(Entry(held, None, None))
+        self._news.set()
+
+    async def run(self) -> None:
+        """Report, until cancelled."""
+        while True:
+            await self._news.wait()
+            if len(self._pending) < _ENOUGH and self.is_flowing():
+                await asyncio.sleep(_PATIENCE_S)
+            self._news.clear()
+            entries, self._pending = self._pending, []
+            self._in_flight = True
+            try:
+                await self._report(entries)
+            finally:
+                self._in_flight = False
+            self.on_settled()
+
+    async def _report(self, entries: list[Entry]) -> None:
+        chunks = [
+            chunk[at : at + _MOST]
+            for chunk in _grouped(entries)
+            for at in range(0, len(chunk), _MOST)
+        ]
+        started = time.monotonic()
+        replies = await self._link.insist(
+            [self._command(chunk) for chunk in chunks], lambda: self.give_up
+        )
+        if replies is not None:
+            self._link.stats.settle.add(time.monotonic() - started)
+        for chunk, answers in zip(chunks, replies or [()] * len(chunks), strict=True):
+            for entry, reply in zip(chunk, answers or [None] * len(chunk), strict=True):
+                self._ledger.drop(entry.held)
+                if self.reporter is not None:
+                    self.reporter.reported(entry, reply)
+
+    def _command(self, chunk: list[Entry]) -> Command[tuple[SettleReply, ...]]:
+        queue, worker = chunk[0].held.claimed.queue, self._config.name
+        settlements = [entry.settlement for entry in chunk if entry.settlement is not None]
+        if settlements:
+            return self._store.settle(
+                queue,
+                worker,
+                settlements,
+                keep_failed=self._config.keep_failed,
+                max_recoveries=self._config.max_recoveries,
+            )
+        pairs = [(entry.held.claimed.key, entry.held.claimed.token) for entry in chunk]
+        return self._store.hand_back(queue, worker, pairs)
+
+
+def _grouped(entries: list[Entry]) -> list[list[Entry]]:
+    """Group reports that one command can carry: of one queue, and of one kind."""
+    groups: dict[Any, list[Entry]] = {}
+    for entry in entries:
+        kind = (entry.held.claimed.queue, entry.settlement is None)
+        groups.setdefault(kind, []).append(entry)
+    return list(groups.values())
