@@ -1,0 +1,26 @@
+"""Enqueue COUNT no-op jobs with forq, one by one or in bulk, and print the seconds it took."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+
+from bench.tasks import noop
+from forq import Client, Queue, call
+
+
+def main(url: str, how: str, count: int) -> None:
+    """Enqueue and print."""
+    with Client(url) as client:
+        queue = Queue("bench", client)
+        queue.enqueue(noop)  # connected, and the script is known
+        start = perf_counter()
+        if how == "many":
+            queue.enqueue_many(call(noop) for _ in range(count))
+        else:
+            for _ in range(count):
+                queue.enqueue(noop)
+        print(perf_counter() - start)
+
+
+main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
