@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
+
+
+def pytest_configure() -> None:
+    """Let the programs under test hear Ctrl-C, though we were started in the background.
+
+    A shell starts `command &` with SIGINT ignored, and what is ignored is inherited.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
