@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 import time
@@ -171,6 +172,19 @@ def test_a_server_that_is_no_cluster_is_told_as_such(redis_url: str) -> None:
         runner.run(plain("PING"))
 
 
+def _wait_for_replica(master: Runner) -> None:
+    """Wait until a replica has all that its master has: what it lacks, a failover loses."""
+    deadline = time.monotonic() + 20
+    while True:
+        said = master.run(plain("INFO", "replication")).decode()
+        offset = re.search(r"master_repl_offset:(\d+)", said)
+        online = re.search(r"state=online,offset=(\d+)", said)
+        if offset and online and int(online[1]) >= int(offset[1]):
+            return
+        assert time.monotonic() < deadline, said
+        time.sleep(0.02)
+
+
 def test_cluster_failover_is_an_outage_that_ends(cluster: Cluster) -> None:
     answers = cluster.doors[0].run_many([plain("GET", key) for key in KEYS])
     key = next(key for key, got in zip(KEYS, answers, strict=True) if isinstance(got, bytes))
@@ -178,6 +192,7 @@ def test_cluster_failover_is_an_outage_that_ends(cluster: Cluster) -> None:
     async def main(runner: Any) -> None:
         async with runner:
             before = await runner.run(bump(key))
+            _wait_for_replica(cluster.doors[0])
             cluster.servers[0].kill()
             with pytest.raises(RedisUnavailable):
                 await runner.run(bump(key))

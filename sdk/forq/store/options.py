@@ -44,7 +44,19 @@ _QUIET: dict[str, Any] = (
 def sync_options(target: Target, timeout_s: float) -> dict[str, Any]:
     """Return the keyword arguments of a blocking connection."""
     options = {"socket_timeout": timeout_s, **_common(target, timeout_s), **target.options}
+    if target.tls:
+        options["redis_connect_func"] = _greet
     return {**options, "retry": Retry(NoBackoff(), 0)}
+
+
+def _greet(connection: Any) -> None:
+    """Exchange a first word over TLS, and with it take in the session tickets of the server.
+
+    redis-py takes them for an unread answer, and refuses a new connection with "not ready".
+    """
+    connection.on_connect()
+    connection.send_command("PING", check_health=False)
+    connection.read_response()
 
 
 def async_options(target: Target, timeout_s: float) -> dict[str, Any]:
