@@ -13,6 +13,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	done; echo python3)
 VENV ?= .venv
 NEWEST ?= 3.15
+# Most tests wait for processes: two at a time take half as long. A file stays in one process.
+PARALLEL ?= -n 2 --dist loadfile
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -28,10 +30,10 @@ demo: ## See it work: real jobs in forking workers, one killed half-way; nothing
 
 test: ## Run the tests (real Redis, real processes)
 	@$(PYTHON) .ci/environment.py $(VENV) dev
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) $(ARGS)
 
 test-newest: environment-newest ## Run the tests on the newest Python (NEWEST_PYTHON=path, else fetched on Debian)
-	@.venv-newest/bin/pytest $(ARGS)
+	@.venv-newest/bin/pytest $(PARALLEL) $(ARGS)
 
 check: lint types layers ## Run all static checks
 
