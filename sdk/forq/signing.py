@@ -7,8 +7,6 @@ rotate. Without a key nothing is signed and nothing is checked. No I/O; it reads
 
 from __future__ import annotations
 
-import hmac
-from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from forq.errors import ConfigurationError, SignatureError
@@ -100,7 +98,7 @@ class Keyring:
         return next(iter(self._keys))
 
     def _sign(self, text: bytes) -> bytes:
-        return hmac.digest(self._keys[self._signer], text, "sha256")
+        return _mac(self._keys[self._signer], text)
 
     def _verify(self, what: str, text: bytes, record: Body | End) -> None:
         if not record.signature:
@@ -115,14 +113,27 @@ class Keyring:
                 f"{', '.join(self._keys)}. Both sides need the same FORQ_SECRET_KEY; to rotate, "
                 "add the new key on all readers before anything signs with it"
             )
-        if not hmac.compare_digest(hmac.digest(secret, text, "sha256"), record.signature):
+        from hmac import compare_digest  # noqa: PLC0415 - see _mac
+
+        if not compare_digest(_mac(secret, text), record.signature):
             raise SignatureError(
                 f"the {what}'s signature is wrong: it was changed, or copied from another "
                 "namespace, queue or id"
             )
 
 
+def _mac(secret: bytes, text: bytes) -> bytes:
+    # OpenSSL is four megabytes that each fork would map: only where there is a key to use it with,
+    # and then before the first fork, since a Keyring is made there.
+    import hmac  # noqa: PLC0415 - see above
+
+    return hmac.digest(secret, text, "sha256")
+
+
 def _key_id(secret: bytes) -> str:
+    import hmac  # noqa: F401, PLC0415 - before the first fork, see _mac
+    from hashlib import sha256  # noqa: PLC0415 - see _mac
+
     return sha256(b"forq key id\0" + secret).hexdigest()[:8]
 
 
