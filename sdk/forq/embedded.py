@@ -172,7 +172,8 @@ class EmbeddedRedis:
             if b"LOADING" not in answer:
                 if answer.startswith((b"-NOAUTH", b"-NOPERM", b"-DENIED")):
                     return True  # a password was set by `extra`: it answers, that is enough
-                if f"process_id:{process.pid}\r".encode() in answer:
+                ours = f"process_id:{process.pid}\r".encode() in answer
+                if ours and b"loading:0" in answer:  # INFO answers while the data are loaded
                     self.version = _version(answer)
                     return True
             time.sleep(0.005)
@@ -210,7 +211,7 @@ def _ask(port: int) -> bytes:
     answer = b""
     try:
         with socket.create_connection((_HOST, port), timeout=1) as connection:
-            connection.sendall(b"INFO server\r\n")
+            connection.sendall(b"INFO\r\n")
             while not _complete(answer):
                 part = connection.recv(65536)
                 if not part:
