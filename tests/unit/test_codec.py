@@ -94,6 +94,7 @@ def test_a_changed_byte_decodes_or_raises_not_decodable(value: Any, data: st.Dat
         [(), [], {}, set(), frozenset(), b"", bytearray()],
         uuid.UUID(int=0),
         pathlib.Path("/tmp/x"),
+        pathlib.PureWindowsPath(".\\a::"),
     ],
     ids=lambda value: type(value).__name__,
 )

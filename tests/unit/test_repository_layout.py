@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = (ROOT / "sdk" / "forq", ROOT / "worker" / "forq_worker")
+PACKAGES = tuple(
+    ROOT / folder for folder in ("sdk/forq", "worker/forq_worker", "operator/forq_operator")
+)
 MODULES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 

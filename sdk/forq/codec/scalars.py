@@ -102,7 +102,10 @@ def _read_zone(parts: Any) -> dt.tzinfo | None:
 
 
 def _path_kind(value: Any) -> list[str]:
-    return [type(value).__name__, str(value)]
+    text = str(value)
+    if ":" in text and type(value)(text) != value:
+        text = f".\\{text}"  # before Python 3.12 str() drops what tells a name from a drive
+    return [type(value).__name__, text]
 
 
 def _read_decimal(data: bytes) -> Any:

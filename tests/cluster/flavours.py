@@ -1,0 +1,46 @@
+"""Which kind of cluster this machine gets, and what can be done with either."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from tests.cluster import kind, native, node
+from tests.cluster.programs import ClusterError
+
+if TYPE_CHECKING:
+    from tests.cluster.builders import Image
+
+#: Says which of the two, where the machine would have either.
+VARIABLE = "FORQ_TEST_CLUSTER"
+
+
+class Flavour(Protocol):
+    """What each of the two modules does."""
+
+    def up(self) -> None:
+        """Bring the cluster up, unless it is up and well."""
+
+    def down(self) -> None:
+        """End the cluster, whole or half."""
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the cluster; nothing when it is up and well."""
+
+    def load(self, image: Image) -> None:
+        """Give an image to the nodes."""
+
+    def restart(self, name: str) -> None:
+        """Kill one program of the control plane and have it started again."""
+
+
+def chosen() -> Flavour:
+    """Return the kind of cluster that is up, else the one that this machine would get."""
+    if node.recorded():
+        return native
+    told = os.environ.get(VARIABLE, "")
+    if told not in {"", "kind", "native"}:
+        raise ClusterError(f"{VARIABLE} is kind or native, not {told!r}")
+    if told == "kind" and not kind.available():
+        raise ClusterError(f"{VARIABLE}=kind needs kind and a container engine that runs")
+    return kind if told != "native" and kind.available() else native
