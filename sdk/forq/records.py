@@ -214,6 +214,22 @@ class QueueRecord(NamedTuple):
     lapsed: int = 0
 
 
+class OutcomeRecord(NamedTuple):
+    """How one try ended lately; a report of many jobs leaves a sample of them.
+
+    `id` names the report, whose outcomes share it, and grows. `cause` is empty when the try
+    succeeded, `error` the exception's type as ``module:qualname``, if there was one.
+    """
+
+    id: str
+    at_ms: int
+    worker: str
+    key: str
+    function: str
+    cause: str = ""
+    error: str = ""
+
+
 class WorkerRecord(NamedTuple):
     """A worker's last heartbeat; `info` holds what the worker says about itself."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forq.records import NewJob, Settlement, State, Verdict
+from forq.store.outcomes import Outcome, pack
 from tests.store.scene import HOUR, LEASE
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def _settle(scene: Scene, held: dict[str, Claimed], *verdicts: Verdict) -> Comma
         Settlement(job.key, job.token, verdict, b"end", HOUR, b"try", "exception", delay_ms=HOUR)
         for job, verdict in zip(held.values(), verdicts, strict=False)
     ]
-    return scene.store.settle(scene.queue, "w1", settlements)
+    ended = pack([Outcome(job.key, "app:send", "exception") for job in held.values()])
+    return scene.store.settle(scene.queue, "w1", settlements, outcomes=ended)
 
 
 def _pairs(held: dict[str, Claimed]) -> list[tuple[str, str]]:

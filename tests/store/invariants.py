@@ -16,7 +16,7 @@ _SETS = {
 _FINISHED = ("succeeded", "failed", "canceled")
 _FIXED = {
     "meta", "ready", "running", "scheduled", "succeeded", "failed", "canceled", "expiring",
-    "corrupt", "wake", "held", "draining", "stats",
+    "corrupt", "wake", "held", "draining", "stats", "outcomes",
 }  # fmt: skip
 
 

@@ -57,6 +57,8 @@ def _all(scene: Scene) -> dict[str, object]:
             found[name] = fields
         elif kind == b"list":
             found[name] = scene.redis.lrange(name, 0, -1)
+        elif kind == b"stream":
+            found[name] = scene.redis.xrange(name)
         else:
             found[name] = scene.redis.get(name)
     return found

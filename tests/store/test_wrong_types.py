@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 QUEUE_KEYS = (
     "meta", "ready", "running", "scheduled", "succeeded", "failed", "canceled", "expiring",
-    "corrupt", "wake", "held", "draining", "stats",
+    "corrupt", "wake", "held", "draining", "stats", "outcomes",
 )  # fmt: skip
 
 

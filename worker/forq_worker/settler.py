@@ -9,6 +9,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from forq.errors import ForqError
+from forq.records import Verdict
+from forq.store.outcomes import Outcome, pack, sample
+from forq.wire import unpack_body
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
 _MOST = 500  # reports in one command
 _ENOUGH = 8  # with jobs waiting, so many make it worth a round trip
 _PATIENCE_S = 0.008  # but none waits longer than this
+
+#: What says nothing about a job's code: it was not let run, or its process was lost.
+_NO_OUTCOME = frozenset({Verdict.CANCELED, Verdict.LOST})
 
 
 class Entry(NamedTuple):
@@ -111,9 +119,29 @@ class Settler:
                 settlements,
                 keep_failed=self._config.keep_failed,
                 max_recoveries=self._config.max_recoveries,
+                outcomes=_outcomes(chunk),
             )
         pairs = [(entry.held.claimed.key, entry.held.claimed.token) for entry in chunk]
         return self._store.hand_back(queue, worker, pairs)
+
+
+def _outcomes(chunk: list[Entry]) -> bytes:
+    """Pack how these tries ended, before it is known which reports Redis accepts: nearly all."""
+    found: list[Outcome] = []
+    for held, settlement, tally in sample(chunk):
+        if settlement is not None and settlement.verdict not in _NO_OUTCOME:
+            function, error = (tally.function, tally.exception) if tally else ("", "")
+            function = function or _function(held.claimed.body)
+            found.append(Outcome(held.claimed.key, function, settlement.cause, error))
+    return pack(found)
+
+
+def _function(body: bytes) -> str:
+    """Read which function a job names that came to nothing before it was called."""
+    try:
+        return unpack_body(body).function
+    except ForqError:
+        return ""
 
 
 def _grouped(entries: list[Entry]) -> list[list[Entry]]:

@@ -71,12 +71,12 @@ class Undertaker:
         """Report a job that was canceled before it started."""
         self._report(held, Fate.CANCELED, Failure(Cause.CANCELED, "canceled"), time.monotonic_ns())
 
-    def poison(self, claimed: Claimed) -> Settlement:
+    def poison(self, claimed: Claimed) -> tuple[Settlement, Tally]:
         """Build the report that quarantines a job."""
-        _, options = self._read(claimed)
+        function, options = self._read(claimed)
         clock_ms = claimed.claimed_ms - int(time.monotonic() * 1000)
         report = self._about(claimed, clock_ms, options, 0)
-        return outcome.poisoned(report, self._sign(claimed))
+        return outcome.poisoned(report, self._sign(claimed)), Tally(function)
 
     def _about(
         self, claimed: Claimed, clock_ms: int, options: JobOptions, started_ns: int

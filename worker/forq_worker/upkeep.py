@@ -67,7 +67,7 @@ class Upkeep:
                         f"recovered {found.requeued} jobs whose worker was gone", queue=queue
                     )
                 for claimed in found.poisoned:
-                    settler.settle(_outside(claimed), undertaker.poison(claimed))
+                    settler.settle(_outside(claimed), *undertaker.poison(claimed))
             await asyncio.sleep(pause * random.uniform(0.95, 1.05))
 
     async def maintain(self) -> None:

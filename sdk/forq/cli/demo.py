@@ -160,7 +160,7 @@ def _clear(client: Client, crew: Crew) -> None:
         client.perform(manage.apply_to(store, "cancel", manage.Filter(queue, State.RUNNING)))
         client.perform(manage.purge(store, queue, states))
         client.run(store.forget_queue(queue))
-        rest = (keys.meta, keys.stats, keys.wake, keys.held, keys.draining)
+        rest = (keys.meta, keys.stats, keys.wake, keys.held, keys.draining, keys.outcomes)
         client.run(Command("", rest, ("DEL",), int))
         for member in crew.killed:
             client.run(store.goodbye(member.name))

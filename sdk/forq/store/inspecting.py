@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from forq.records import State
-from forq.store import facts
+from forq.store import facts, outcomes
 from forq.store.command import Command
 from forq.store.layout import Layout
 from forq.store.replies import job, pairs, queue_record, texts, workers
 
 if TYPE_CHECKING:
-    from forq.records import JobRecord, QueueRecord, WorkerRecord
+    from forq.records import JobRecord, OutcomeRecord, QueueRecord, WorkerRecord
 
 
 class Inspecting(Layout):
@@ -47,6 +47,15 @@ class Inspecting(Layout):
         return self._script(
             "held", queue, (), lambda reply: {name: int(n) for name, n in pairs(_words(reply))}
         )
+
+    def outcomes(self, queue: str, after: str = "") -> Command[tuple[OutcomeRecord, ...]]:
+        """Return how tries ended lately, oldest first: samples of the last 200 reports or so.
+
+        `after` is the `id` of the last one that is known already; those of one report share it.
+        """
+        start = f"({after}" if after else "-"
+        args = ("XRANGE", self.keys(queue).outcomes, start, "+")
+        return Command("", (), args, outcomes.records)
 
     def queues(self) -> Command[tuple[str, ...]]:
         """Return the names of all queues."""

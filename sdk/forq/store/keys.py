@@ -87,6 +87,11 @@ class Keys(NamedTuple):
         """The totals."""
         return f"{self.prefix}stats"
 
+    @property
+    def outcomes(self) -> str:
+        """How tries ended lately."""
+        return f"{self.prefix}outcomes"
+
     def job(self, key: str) -> str:
         """Return the key of what changes of a job."""
         return f"{self.prefix}job:{key}"

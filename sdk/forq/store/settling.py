@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Settling(Layout):
     """What a worker does with jobs that it is done with."""
 
-    def settle(
+    def settle(  # noqa: PLR0913 - keywords; the contract of one transition
         self,
         queue: str,
         worker: str,
@@ -26,15 +26,19 @@ class Settling(Layout):
         *,
         keep_failed: int = KEEP_FAILED,
         max_recoveries: int = MAX_RECOVERIES,
+        outcomes: bytes = b"",
     ) -> Command[tuple[SettleReply, ...]]:
         """Report what became of jobs; drops at most twice as many that are past their time.
 
         A LOST beyond `max_recoveries` fails the job, cause ``poison``. A RETRY, BLOCKED or LOST of
         a job that somebody canceled cancels it. Jobs that end otherwise than their settlement
         says, and whose settlement gives no `ttl_ms`, are kept for seven days.
+
+        `outcomes` is what to tell ``Store.outcomes`` of these jobs, as packed by
+        :func:`forq.store.outcomes.pack`; it is told when any of the jobs is settled by this call.
         """
         check_worker(worker)
-        args: list[Argument] = [keep_failed, max_recoveries, KEPT_MS]
+        args: list[Argument] = [keep_failed, max_recoveries, KEPT_MS, outcomes]
         for one in settlements:
             args += (
                 one.key, one.token, one.verdict.value, one.end, one.ttl_ms,

@@ -13,6 +13,7 @@ local READY, RUNNING, SCHEDULED = P .. "ready", P .. "running", P .. "scheduled"
 local SUCCEEDED, FAILED, CANCELED = P .. "succeeded", P .. "failed", P .. "canceled"
 local EXPIRING, CORRUPT, WAKE = P .. "expiring", P .. "corrupt", P .. "wake"
 local HELD, DRAINING, STATS = P .. "held", P .. "draining", P .. "stats"
+local OUTCOMES = P .. "outcomes"
 local SETS = {
   scheduled = SCHEDULED, queued = READY, running = RUNNING,
   succeeded = SUCCEEDED, failed = FAILED, canceled = CANCELED,
@@ -39,8 +40,8 @@ local function refused(reply)
 end
 
 -- Checks the types of all that will be written, and reads `meta`. Returns an error reply, or nil.
-local function open(zsets, hashes)
-  for probe, keys in pairs({ ZCARD = zsets, HLEN = hashes }) do
+local function open(zsets, hashes, streams)
+  for probe, keys in pairs({ ZCARD = zsets, HLEN = hashes, XLEN = streams }) do
     for _, key in ipairs(keys) do
       local err = refused(try(probe, key))
       if err and err:find("WRONGTYPE", 1, true) then

@@ -5,19 +5,21 @@
 -- ARGV[1] at most this many failed, and canceled, jobs are kept
 -- ARGV[2] how many lost leases a job survives
 -- ARGV[3] how long a job is kept that ends otherwise than its settlement says, ms
--- ARGV[4..12] for each job: key, token, verdict, end, ttl, error, cause, delay, run
+-- ARGV[4] a packed sample of these outcomes, for whoever watches how tries end lately; or ""
+-- ARGV[5..13] for each job: key, token, verdict, end, ttl, error, cause, delay, run
 -- Returns one word a job: settled, already, stale, missing, corrupt
 
 local bad = open(
   { READY, RUNNING, SCHEDULED, SUCCEEDED, FAILED, CANCELED, EXPIRING, CORRUPT, WAKE },
-  { STATS, HELD }
+  { STATS, HELD }, { OUTCOMES }
 )
 if bad then return bad end
 
 local keep, max_recoveries, kept = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local replies, accepted, seen = {}, {}, {}
+local OUTCOMES_KEPT = 200 -- entries, and what else is in the oldest one's node
 
-for i = 4, #ARGV, 9 do
+for i = 5, #ARGV, 9 do
   local key, token, n = ARGV[i], ARGV[i + 1], #replies + 1
   local fields = read(key, "s", "t", "z", "k", "w", "a", "l", "p", "b")
   if fields == nil then
@@ -107,4 +109,9 @@ for _, pair in ipairs(accepted) do
   end
 end
 commit()
+-- Nothing depends on this entry: whatever refuses it, the jobs are settled.
+if ARGV[4] ~= "" and #accepted > 0 then
+  local worker = ARGV[accepted[1][1] + 1]:match("^(.*)/") or ""
+  try("XADD", OUTCOMES, "MAXLEN", "~", OUTCOMES_KEPT, "*", "w", worker, "o", ARGV[4])
+end
 return replies
