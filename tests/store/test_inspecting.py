@@ -75,6 +75,20 @@ def test_who_holds_how_many(scene: Scene) -> None:
     assert scene.run(scene.store.held(scene.queue)) == {"w1": 2, "w2": 1}
 
 
+def test_who_is_marked_as_draining_and_until_when(scene: Scene) -> None:
+    store, queue = scene.store, scene.queue
+    assert scene.run(store.draining(queue)) == {}
+    before = scene.now()
+    scene.run(store.drain(queue, ["w1", "w2"], ttl_ms=LEASE))
+    scene.run(store.drain(queue, ["w2"], ttl_ms=2 * LEASE))
+    marks = scene.run(store.draining(queue))
+    now = scene.now()
+    assert before + LEASE <= marks["w1"] <= now + LEASE
+    assert before + 2 * LEASE <= marks["w2"] <= now + 2 * LEASE
+    scene.run(store.undrain(queue, ["w1", "w2"]))
+    assert scene.run(store.draining(queue)) == {}
+
+
 def test_queues_are_known_by_their_registration(scene: Scene) -> None:
     for name in ("b", "a", "a"):
         scene.runner.run(scene.store.register(name))

@@ -8,7 +8,7 @@ from forq.records import State
 from forq.store import facts, outcomes
 from forq.store.command import Command
 from forq.store.layout import Layout
-from forq.store.replies import job, pairs, queue_record, texts, workers
+from forq.store.replies import job, marks, pairs, queue_record, texts, workers
 
 if TYPE_CHECKING:
     from forq.records import JobRecord, OutcomeRecord, QueueRecord, WorkerRecord
@@ -47,6 +47,14 @@ class Inspecting(Layout):
         return self._script(
             "held", queue, (), lambda reply: {name: int(n) for name, n in pairs(_words(reply))}
         )
+
+    def draining(self, queue: str) -> Command[dict[str, int]]:
+        """Return which workers are marked as draining, and until when (Unix ms, Redis' clock).
+
+        Marks that have run out may be among them: upkeep removes them later.
+        """
+        args = ("ZRANGE", self.keys(queue).draining, 0, -1, "WITHSCORES")
+        return Command("", (), args, marks)
 
     def outcomes(self, queue: str, after: str = "") -> Command[tuple[OutcomeRecord, ...]]:
         """Return how tries ended lately, oldest first: samples of the last 200 reports or so.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _NEVER = "inf"
+_ENDLESS_MS = 2**53
 _JOB_WIDTH = 6
 
 # The replies of wait_many.
@@ -74,6 +75,11 @@ def renewals(keys: Sequence[str], reply: Sequence[int]) -> tuple[Renewal, ...]:
 def pairs(flat: Sequence[Any]) -> Iterator[tuple[str, str]]:
     """Yield a hash's fields and values."""
     return zip(texts(flat[::2]), texts(flat[1::2]), strict=True)
+
+
+def marks(reply: Sequence[bytes | str]) -> dict[str, int]:
+    """Read a sorted set of names by their times."""
+    return {name: int(min(max(float(score), 0), _ENDLESS_MS)) for name, score in pairs(reply)}
 
 
 def ends(
