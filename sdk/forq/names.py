@@ -58,6 +58,15 @@ def split_id(public_id: str) -> tuple[str, str]:
     return queue, key
 
 
+def worker_of_pod(pod: str) -> str:
+    """Return the name of the worker in a pod: the same in all its containers' lives.
+
+    The end is kept, which is what tells the pods of a Deployment apart. 46 characters, since a
+    token is that and 17 more, and no value in a job's hash is over 64 bytes.
+    """
+    return re.sub(r"[^A-Za-z0-9._-]", "-", pod)[-46:].lstrip("-.") or "worker"
+
+
 def join_id(queue: str, key: str) -> str:
     """Return the public id of the job `key` of `queue`."""
     return f"{queue}:{key}"

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from forq.errors import InvalidOption
+from forq.names import worker_of_pod
 from forq_worker import cgroup, lanes, logs, preload
-from forq_worker.config import WorkerConfig, new_name, parse_size
+from forq_worker.config import NAME, WorkerConfig, new_name, parse_size
 from forq_worker.pace import MOST_AHEAD, MOST_BATCH, Pace
 from forq_worker.stats import Histogram
 
@@ -105,6 +106,14 @@ def test_names_are_valid_and_keep_the_end_of_a_pods_name() -> None:
     assert name.endswith("-abcde-010203")
     WorkerConfig(name=name).validate()
     WorkerConfig(name=new_name("", b"\1\2\3")).validate()
+
+
+def test_a_worker_in_a_pod_is_called_like_it() -> None:
+    pod = "shop-thumbnails-" + "x" * 40 + "-6d4b75cb6d-hx8kq"
+    assert worker_of_pod(pod) == pod[-46:]
+    assert worker_of_pod("mail-6d4b75cb6d-hx8kq") == "mail-6d4b75cb6d-hx8kq"
+    for odd in ("", "-", "." * 60, "ß/" * 40, "a b"):
+        assert NAME.match(worker_of_pod(odd))
 
 
 def test_cgroup_v2(tmp_path: Path) -> None:

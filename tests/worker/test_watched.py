@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from tests.worker.conftest import Stage
 
 _JOBS = "tests.worker.jobs"
+
+POD = {"FORQ_POD": "mail-6d4b75cb6d-hx8kq"}
+NAME = "mail-6d4b75cb6d-hx8kq"
 
 
 @pytest.mark.parametrize("isolation", ["fork", "reuse"])
@@ -43,3 +47,35 @@ def test_how_tries_ended_is_told(stage: Stage, isolation: str) -> None:
     assert found >= expected
     others = found - expected
     assert {one[:3] for one in others} == {(blocked.id, "no_such_module:f", "import")}, others
+
+
+def test_a_worker_that_was_marked_before_its_start_claims_nothing(stage: Stage) -> None:
+    store = stage.client.store
+    stage.client.run(store.drain("q", [NAME]))
+    job = stage.queue().enqueue(jobs.add, 1, 1)
+    stage.start(env=POD)
+    [seen] = eventually(lambda: stage.client.run(store.workers()), what="its heartbeat")
+    assert (seen.name, seen.info["pod"]) == (NAME, POD["FORQ_POD"])
+    assert not job.done()
+    stage.client.run(store.undrain("q", [NAME]))
+    assert job.result(10) == 2
+
+
+def test_a_restarted_container_goes_on_under_the_same_name(stage: Stage) -> None:
+    held = stage.queue().enqueue(jobs.hold_once, stage.file(), 60)
+    first = stage.start("-c", "2", env=POD)
+    stage.pid_in()
+    first.kill(signal.SIGKILL)
+    first.wait()
+    second = stage.start("-c", "2", env=POD)
+    assert stage.queue().enqueue(jobs.add, 1, 1).result(10) == 2
+    held.result(15)
+    assert held.refresh().recoveries == 1
+    held_now = stage.client.store.held("q")
+    eventually(lambda: stage.client.run(held_now) == {}, 5, "no job that is held")
+    assert second.stop() == 0
+    assert stage.client.run(stage.client.store.workers()) == ()
+
+
+def test_a_name_that_is_given_goes_before_the_pods(stage: Stage) -> None:
+    assert "worker mine:" in stage.run("--name", "mine", env=POD).log

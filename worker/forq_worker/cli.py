@@ -13,6 +13,7 @@ import click
 
 from forq.cli.settings import FAILED, OK, Command, Settings, output_options, redis_options
 from forq.errors import ForqError, InvalidOption
+from forq.names import worker_of_pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +106,7 @@ _LOG_LEVELS = ("debug", "info", "warning", "error")
 @_option("--allow-eviction", "Accept a Redis that evicts keys.", is_flag=True)
 @_option("--watch", "Reload the code when it changes (development).", is_flag=True)
 @_option("--burst", "Stop when the queues are empty.", is_flag=True)
-@_option("--name", "The worker's name.  [default: host and random letters]")
+@_option("--name", "The worker's name.  [default: FORQ_POD, else host and random letters]")
 @click.pass_context
 def worker(ctx: click.Context, /, **given: Any) -> int:
     """Run jobs from QUEUES, in strict order, until SIGTERM or Ctrl-C.
@@ -130,6 +131,8 @@ def worker(ctx: click.Context, /, **given: Any) -> int:
         chosen["url"] = settings.url
     if settings.namespace:
         chosen["namespace"] = settings.namespace
+    if pod := os.environ.get("FORQ_POD"):
+        chosen.setdefault("name", worker_of_pod(pod))
     config = WorkerConfig(
         **chosen,
         keys=_listed("FORQ_SECRET_KEY"),

@@ -68,7 +68,10 @@ class Managing(Layout):
         return Command("heartbeat", self._worker_keys(worker), tuple(args), nothing)
 
     def goodbye(self, worker: str) -> Command[None]:
-        """Forget a worker that has ended."""
+        """Forget a worker that has ended.
+
+        Should another process have its name by now, that one's next heartbeat makes it known again.
+        """
         return Command("goodbye", self._worker_keys(worker), (check_worker(worker),), nothing)
 
     def _worker_keys(self, worker: str) -> tuple[str, str]:
