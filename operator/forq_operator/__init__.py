@@ -3,5 +3,6 @@
 observe (edges) → decide (pure) → act (edges). The pure modules know neither Redis nor Kubernetes
 nor the time: ``fields``, ``podtemplate``, ``spec``, ``readings``, ``sharing``, ``learning``,
 ``scaling``, ``behavior``, ``brake``, ``deciding``, ``planning``, ``manifests``, ``conditions``,
-``status``, ``why``.
+``status``, ``why``; and, for metrics, ``tally``, ``snapshot``, ``families``, ``gauges``,
+``queuegauges``, ``poolgauges``.
 """
