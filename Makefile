@@ -3,6 +3,7 @@
 #   PYTHON   the Python to make the environment with (3.11 or newer; found on PATH)
 #   VENV     where the environment lives
 #   ARGS     passed on: make test ARGS="tests/store -k claim", make demo ARGS="--jobs 200"
+#   IMAGE    what `make cluster-load` gives to the test cluster: a tag, or an archive
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -16,13 +17,15 @@ NEWEST ?= 3.15
 # Most tests wait for processes: two at a time take half as long. A file stays in one process.
 PARALLEL ?= -n 2 --dist loadfile
 ARGS ?=
+IMAGE ?=
 
 BIN := $(VENV)/bin
-.PHONY: help demo test test-newest check lint types layers format bench clean \
-	environment environment-newest
+CLUSTER := $(BIN)/python -m tests.cluster
+.PHONY: help demo test test-newest e2e cluster-up cluster-down cluster-load check lint types layers \
+	format bench clean environment environment-newest
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 demo: ## See it work: real jobs in forking workers, one killed half-way; nothing to set up
 	@$(PYTHON) .ci/environment.py $(VENV) local
@@ -34,6 +37,22 @@ test: ## Run the tests (real Redis, real processes)
 
 test-newest: environment-newest ## Run the tests on the newest Python (NEWEST_PYTHON=path, else fetched on Debian)
 	@.venv-newest/bin/pytest $(PARALLEL) $(ARGS)
+
+e2e: ## Run the tests on Kubernetes, on the test cluster if it is up, else on one that ends with them
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(CLUSTER) during $(BIN)/pytest -m e2e -p no:xdist -p no:cacheprovider --verbose --durations=10 $(ARGS)
+
+cluster-up: ## Bring up a real Kubernetes on this machine for tests (docs/test-cluster.md)
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(CLUSTER) up
+
+cluster-down: ## End it
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(CLUSTER) down
+
+cluster-load: ## Give it an image: make cluster-load IMAGE=localhost/forq-worker:test
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(CLUSTER) load "$(IMAGE)"
 
 check: lint types layers ## Run all static checks
 

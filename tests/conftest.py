@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from forq.embedded import EmbeddedRedis
+from tests.cluster.flavours import Flavour, chosen, lent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -48,6 +49,37 @@ def start_redis() -> Iterator[Callable[..., EmbeddedRedis]]:
             return stack.enter_context(EmbeddedRedis(**{"appendonly": False, **arguments}))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def cluster_is_ours() -> Iterator[bool]:
+    """Have a Kubernetes that is up: the one that is there, else one that ends with the session.
+
+    Tells whether it is the latter, which nobody else uses. (docs/test-cluster.md)
+    """
+    with lent() as ours:
+        yield ours
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster_is_ours: bool) -> Flavour:
+    """Give the cluster that is up."""
+    return chosen()
+
+
+@pytest.fixture(scope="session")
+def own_cluster(cluster: Flavour, cluster_is_ours: bool) -> Flavour:
+    """Give a cluster that nobody else uses, to tests that take it away. They run last."""
+    if not cluster_is_ours:
+        pytest.skip(
+            "the cluster was up before, so it stays: `make cluster-down` lets this test run"
+        )
+    return cluster
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests that take the cluster away from under others run last."""
+    items.sort(key=lambda item: "own_cluster" in getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(wrapper=True)

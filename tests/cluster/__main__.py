@@ -5,6 +5,8 @@
     kubectl get nodes
     python -m tests.cluster down
 
+    python -m tests.cluster during COMMAND…     # ends a cluster that it brought up
+
 It is kind's where kind and a container engine are there; else the programs are built from Go
 modules and Debian packages, once for a machine (docs/test-cluster.md).
 """
@@ -14,12 +16,14 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster import archives, images, kube
-from tests.cluster.flavours import chosen
+from tests.cluster.flavours import OURS, chosen, lent
 from tests.cluster.places import KUBECONFIG, LOCK, PROGRAMS
 from tests.cluster.programs import ClusterError, alone, say
 
@@ -72,6 +76,17 @@ def env(_: argparse.Namespace) -> int:
     if PROGRAMS.exists():
         print(f"export PATH={shlex.quote(str(PROGRAMS))}:$PATH")
     return 0
+
+
+def during(arguments: argparse.Namespace) -> int:
+    """Run a command while a cluster is up: the one that is there, else one that ends with it."""
+    with lent() as ours:
+        environment = {**kube.environment(), **({OURS: "1"} if ours else {})}
+        with subprocess.Popen(arguments.words, env=environment) as command:
+            # Ctrl-C is the command's to answer; a request to end is passed on.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, lambda *_: command.terminate())
+            return command.wait()
 
 
 def build(arguments: argparse.Namespace) -> int:
@@ -144,7 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
     command.add_argument("--only", action="append", default=[], metavar="PART")
     add(restart).add_argument("program", help="kube-apiserver, for example")
-    add(kubectl).add_argument("words", nargs=argparse.REMAINDER, metavar="…")
+    for other in (kubectl, during):
+        add(other).add_argument("words", nargs=argparse.REMAINDER, metavar="…")
     return parser
 
 

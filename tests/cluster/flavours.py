@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from tests.cluster import kind, native, node
-from tests.cluster.programs import ClusterError
+from tests.cluster.places import LOCK
+from tests.cluster.programs import ClusterError, alone
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.cluster.builders import Image
 
 #: Says which of the two, where the machine would have either.
 VARIABLE = "FORQ_TEST_CLUSTER"
+#: Says that the cluster that is up ends with whatever runs now: nobody else uses it.
+OURS = "FORQ_TEST_CLUSTER_OURS"
 
 
 class Flavour(Protocol):
@@ -44,3 +50,21 @@ def chosen() -> Flavour:
     if told == "kind" and not kind.available():
         raise ClusterError(f"{VARIABLE}=kind needs kind and a container engine that runs")
     return kind if told != "native" and kind.available() else native
+
+
+@contextmanager
+def lent() -> Iterator[bool]:
+    """Have a cluster that is up: the one that is there, else one that ends with the block.
+
+    Tells whether it is the latter, which nobody else uses.
+    """
+    if not chosen().problems():
+        yield os.environ.get(OURS) == "1"
+        return
+    try:
+        with alone(LOCK, "up"):
+            chosen().up()
+        yield True
+    finally:
+        with alone(LOCK, "down"):
+            chosen().down()

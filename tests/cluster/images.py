@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 _ROOT = HERE.parents[1]
 _DOCKERFILES = HERE / "dockerfiles"
-_OF_FORQ = ("sdk", "worker", "operator", "pyproject.toml", "README.md", "LICENSE")
+#: What .dockerignore lets through.
+OF_FORQ = (
+    "sdk/forq",
+    "worker/forq_worker",
+    "operator/forq_operator",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
+OF_THUMBNAILS = ("examples/thumbnails/tasks.py",)
 
 
 def build_image(
@@ -98,11 +107,25 @@ def redis_image() -> Image:
     return build_image(dockerfile, _DOCKERFILES, "localhost/redis:test", parts=[dockerfile.name])
 
 
-def forq_image(tag: str = "localhost/forq:test", *, extras: str = "") -> Image:
-    """Return this checkout's forq in a virtual environment; extras as in "[operator]"."""
+def worker_image() -> Image:
+    """Return the product's image of the worker, of this checkout."""
     return build_image(
-        _DOCKERFILES / "forq.Dockerfile", _ROOT, tag, {"EXTRAS": extras}, parts=_OF_FORQ
+        _ROOT / "worker" / "Dockerfile", _ROOT, "localhost/forq-worker:test", parts=OF_FORQ
     )
+
+
+def operator_image() -> Image:
+    """Return the product's image of the operator, of this checkout."""
+    return build_image(
+        _ROOT / "operator" / "Dockerfile", _ROOT, "localhost/forq-operator:test", parts=OF_FORQ
+    )
+
+
+def thumbnails_image() -> Image:
+    """Return the image of the example: a user's own code, and forq of this checkout."""
+    dockerfile = _ROOT / "examples" / "thumbnails" / "Dockerfile"
+    parts = (*OF_FORQ, *OF_THUMBNAILS)
+    return build_image(dockerfile, _ROOT, "localhost/thumbnails:1", parts=parts)
 
 
 def _is_file(path: Path) -> bool:
@@ -128,5 +151,7 @@ def _copy(context: Path, names: Sequence[str], folder: Path) -> None:
 OURS: dict[str, Callable[[], Image]] = {
     "localhost/forq-base:1": base_image,
     "localhost/redis:test": redis_image,
-    "localhost/forq:test": forq_image,
+    "localhost/forq-worker:test": worker_image,
+    "localhost/forq-operator:test": operator_image,
+    "localhost/thumbnails:1": thumbnails_image,
 }

@@ -216,11 +216,11 @@ def _hierarchies() -> list[Path]:
     root = Path("/sys/fs/cgroup")
     if root.joinpath("cgroup.controllers").exists():
         return [root]
-    # Version 1: one for each controller, some under two names; "unified" has no controllers.
+    # Version 1: one for each controller, some under two names, and "unified" for none.
     return sorted(
         folder
         for folder in root.iterdir()
-        if folder.is_dir() and not folder.is_symlink() and (folder / "tasks").exists()
+        if folder.is_dir() and not folder.is_symlink() and (folder / "cgroup.procs").exists()
     )
 
 

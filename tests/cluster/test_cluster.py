@@ -31,7 +31,7 @@ LIMIT = 64 * 1024 * 1024
 
 @pytest.fixture(scope="module", autouse=True)
 def namespace(cluster: Flavour) -> Iterator[None]:
-    for image in (images.base_image(), images.redis_image(), images.forq_image()):
+    for image in (images.base_image(), images.redis_image(), images.worker_image()):
         cluster.load(image)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE, "labels": labels}})
@@ -153,7 +153,7 @@ def test_a_service_leads_to_redis_by_its_name() -> None:
         "        time.sleep(0.1)\n"
         "sys.exit(1)\n"
     )
-    apply(pod("client", "localhost/forq:test", "python", "-c", code))
+    apply(pod("client", "localhost/forq-worker:test", "python", "-c", code))
     until("client", "Succeeded", "Failed")
     assert logs("client").splitlines()[-1] == "True forq"
 
@@ -225,18 +225,18 @@ def test_an_image_is_built_once_for_the_same_inputs(cluster: Flavour, tmp_path: 
     assert logs("tiny") == tmp_path.joinpath("word").read_text() + "bye\n"
 
 
-def test_the_api_server_comes_back_after_a_kill(cluster: Flavour) -> None:
+def test_the_api_server_comes_back_after_a_kill(own_cluster: Flavour) -> None:
     apply(python("witness", "import time\ntime.sleep(600)"))
     until("witness", "Running")
-    cluster.restart("kube-apiserver")
-    wait_for("the API server is back", lambda: not cluster.problems(), seconds=60)
+    own_cluster.restart("kube-apiserver")
+    wait_for("the API server is back", lambda: not own_cluster.problems(), seconds=60)
     assert phase("witness") == "Running"
     kubectl("delete", "pod", "witness", "--namespace", SPACE, "--wait=false")
     gone("witness")
 
 
-def test_down_leaves_nothing_and_up_is_quick(cluster: Flavour) -> None:
-    if cluster is not native:
+def test_down_leaves_nothing_and_up_is_quick(own_cluster: Flavour) -> None:
+    if own_cluster is not native:
         return  # what kind leaves is kind's
     place = node.recorded()
     assert place is not None
@@ -245,7 +245,7 @@ def test_down_leaves_nothing_and_up_is_quick(cluster: Flavour) -> None:
     inside = [pid for pid in pids() if birth(pid) and "forq" in cgroups(pid)]
     assert inside
     with alone(LOCK, "down"):
-        cluster.down()
+        own_cluster.down()
     assert not place.alive
     assert [pid for pid in pids() if str(STATE) in words(pid)] == []
     assert [pid for pid in inside if "forq" in cgroups(pid)] == []
@@ -258,7 +258,7 @@ def test_down_leaves_nothing_and_up_is_quick(cluster: Flavour) -> None:
         assert Path("/proc/sys", name).read_text().strip() == value
     with alone(LOCK, "up"):
         began = time.monotonic()
-        cluster.up()
+        own_cluster.up()
     took = time.monotonic() - began
     # For the fixtures, which take it away.
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})

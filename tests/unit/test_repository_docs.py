@@ -18,7 +18,9 @@ SOURCES = [
     for path in sorted((ROOT / folder).rglob("*"))
     if path.suffix in {".py", ".lua"}
 ]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("[a-z]*/README.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("[a-z]*/**/README.md")]
+)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)")
 
 
@@ -27,7 +29,7 @@ def text(*parts: str) -> str:
 
 
 def targets() -> set[str]:
-    return set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
+    return set(re.findall(r"^([a-z0-9-]+):", text("Makefile"), re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -38,7 +40,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_make_commands_exist(page: Path) -> None:
-    named = set(re.findall(r"(?:`|^|\s)make ([a-z][a-z-]+)", _code(page), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^|\s)make ([a-z][a-z0-9-]+)", _code(page), re.MULTILINE))
     assert named <= targets()
 
 
@@ -53,7 +55,7 @@ def _code(page: Path) -> str:
 
 
 def test_makefile_explains_its_targets() -> None:
-    explained = set(re.findall(r"^([a-z-]+):.*## \S", text("Makefile"), re.MULTILINE))
+    explained = set(re.findall(r"^([a-z0-9-]+):.*## \S", text("Makefile"), re.MULTILINE))
     assert explained == targets() - {"environment-newest"}
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import images
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = tuple(
     ROOT / folder for folder in ("sdk/forq", "worker/forq_worker", "operator/forq_operator")
@@ -92,6 +94,13 @@ def _expand(alternatives: str) -> list[str]:
         inner, _, tail = rest.partition("}")
         found += [f"{head}{one}{tail}" for one in inner.split(",")] if brace else [part]
     return found
+
+
+def test_images_are_built_from_what_dockerignore_lets_through() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    let_through = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert let_through == {*images.OF_FORQ, *images.OF_THUMBNAILS}
+    assert all((ROOT / path).exists() for path in let_through)
 
 
 def test_nothing_in_the_tree_names_a_machine() -> None:
