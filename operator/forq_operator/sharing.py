@@ -6,12 +6,14 @@ weights that the pools give the queue.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from forq_operator.spec import Pool
+
+K = TypeVar("K")
 
 
 class Share(NamedTuple):
@@ -38,7 +40,7 @@ def portion(amount: int, share: Share) -> int:
     return -(-exact // share.total) if share.first else exact // share.total
 
 
-def shares(pools: Mapping[Hashable, Iterable[Pool]]) -> dict[tuple[str, str, str], Share]:
+def shares(pools: Mapping[K, Iterable[Pool]]) -> dict[tuple[str, str, str], Share]:
     """Return the share by (namespace of the pool, its name, queue).
 
     `pools` holds the pools by the data they share: one Redis and one key prefix. Pools that do not
