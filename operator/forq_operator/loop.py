@@ -22,6 +22,7 @@ from forq_operator.observing import Observer, Wish
 from forq_operator.planning import Plan, Wanted, plan
 from forq_operator.readings import PoolObserved, Unknown
 from forq_operator.sharing import shares
+from forq_operator.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -63,8 +64,9 @@ class Loop:
     """Observes, decides and acts until it is cancelled.
 
     `pools` returns the pools there are. `resolve` returns the URL of a pool's Redis, or why there
-    is none. `leads` says whether this process may act now; the others observe and decide as well,
-    so that they can take over. `clock` is in seconds and never goes back.
+    is none; None while that is being found out. `leads` says whether this process may act now; the
+    others observe and decide as well, so that they can take over. `clock` is in seconds and never
+    goes back.
     """
 
     def __init__(  # noqa: PLR0913 - its partners, and the time
@@ -72,9 +74,10 @@ class Loop:
         pools: Callable[[], Sequence[Pool]],
         cluster: Cluster,
         reporter: Reporter,
-        resolve: Callable[[Pool], str | Unknown],
+        resolve: Callable[[Pool], str | Unknown | None],
         leads: Callable[[], bool] = lambda: True,
         *,
+        tally: Tally | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pools = pools
@@ -82,6 +85,7 @@ class Loop:
         self._reporter = reporter
         self._resolve = resolve
         self._leads = leads
+        self._tally = tally or Tally()
         self._clock = clock
         self._led = False
         self._states: dict[Key, State] = {}
@@ -90,8 +94,8 @@ class Loop:
         self._ending = set[asyncio.Task[None]]()
         self.rounds: dict[str, Round] = {}
         self.steps: dict[Key, Step] = {}
+        self.urls: dict[Key, str] = {}
         self.ticked_at = clock()
-        self.tick_seconds = 0.0
 
     @property
     def acting(self) -> list[asyncio.Task[None]]:
@@ -119,7 +123,8 @@ class Loop:
             url = self._resolve(pool)
             if isinstance(url, Unknown):
                 self._step(pool, url, {}, None)
-            else:
+            elif url is not None:
+                self.urls[pool.namespace, pool.name] = url
                 groups.setdefault(url, []).append(pool)
         for url, group in groups.items():
             one = self.rounds.get(url) or self._open(url)
@@ -127,7 +132,7 @@ class Loop:
                 one.task = asyncio.create_task(self._round(one, group))
         self._forget({(pool.namespace, pool.name) for pool in pools}, groups.keys())
         self.ticked_at = self._clock()
-        self.tick_seconds = self.ticked_at - began
+        self._tally.ticked(self.ticked_at - began)
 
     def _open(self, url: str) -> Round:
         self.rounds[url] = Round(url)
@@ -188,6 +193,7 @@ class Loop:
             wanted = Wanted(decision.replicas, pool.concurrency, pool.rollout)
             step = Step(pool, observed, decision, plan(wanted, observed, now))
             self.steps[key] = step
+            self._tally.decided(key, decision.reason)
         except Exception:  # noqa: BLE001 - one pool's trouble is no other's
             _log.exception("pool %s/%s: cannot decide", *key)
             return
@@ -202,11 +208,15 @@ class Loop:
                 order = Order(pool, step.plan, step.observed, view)
                 await act(self._cluster, order, redis)
                 self._said.pop(key, None)
+                if step.plan.sizes and isinstance(view, View):
+                    self._tally.reacted(key, self._clock() - view.at)
         except (ClusterError, ForqError) as error:
+            self._tally.failed(key)
             if self._said.get(key) != str(error):
                 _log.warning("pool %s/%s: %s", *key, error)
             self._said[key] = str(error)
         except Exception:  # noqa: BLE001 - one pool's trouble is no other's
+            self._tally.failed(key)
             _log.exception("pool %s/%s: cannot act", *key)
         try:
             facts = Facts(pool.generation, step.decision, step.observed)
@@ -220,6 +230,7 @@ class Loop:
         for gone in self._states.keys() - keys:
             del self._states[gone]
             self.steps.pop(gone, None)
+            self.urls.pop(gone, None)
             self._said.pop(gone, None)
         for url in [url for url in self.rounds if url not in urls]:
             one = self.rounds.pop(url)

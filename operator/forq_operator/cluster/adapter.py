@@ -22,6 +22,7 @@ from forq_operator.cluster.watching import Watch, Watched
 from forq_operator.cluster.workloads import Workloads
 from forq_operator.manifests import POOL_LABEL
 from forq_operator.pools import Listed, Registry
+from forq_operator.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,16 +57,19 @@ class KubernetesCluster:
     Redis is, `leader` whether this process may write. `lost` is called when it may not any more.
     """
 
-    def __init__(self, options: Options, lost: Callable[[], None]) -> None:
+    def __init__(
+        self, options: Options, lost: Callable[[], None], tally: Tally | None = None
+    ) -> None:
         self._options = options
+        tally = tally or Tally()
         self.registry = Registry(self._forget)
-        self.api = Api(Connection(options.kubeconfig, options.context))
+        self.api = Api(Connection(options.kubeconfig, options.context), tally=tally)
         lease = (options.namespace, options.lease)
         self.leader = Leader(self.api, lease, options.identity, lost)
         self.api.may_write = self.leader.leads
         self.holdings = Holdings.empty()
         self.watches = [watch for scope in options.namespaces or ("",) for watch in self._of(scope)]
-        self.retiring = Retiring(self.api, self.holdings)
+        self.retiring = Retiring(self.api, self.holdings, tally)
         self.workloads = Workloads(self.api, self.holdings, self.retiring, self.fresh)
         self.reporting = Reporting(self.api, self.registry, self.leader.identity)
         self.secrets = Secrets(self.api, (options.account, options.namespace))

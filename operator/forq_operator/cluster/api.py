@@ -7,6 +7,7 @@ It retries nothing: the loop has a next tick.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -16,6 +17,7 @@ import aiohttp
 
 from forq_operator.cluster.connection import Connection, Sent
 from forq_operator.cluster.errors import ApiError, NotLeader, Unavailable, error_of
+from forq_operator.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -75,8 +77,13 @@ class Api:
     """Requests to one API server. `may_write` is asked just before each write."""
 
     def __init__(
-        self, connection: Connection | None = None, may_write: Callable[[], bool] | None = None
+        self,
+        connection: Connection | None = None,
+        may_write: Callable[[], bool] | None = None,
+        *,
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = tally or Tally()
         self._connection = connection or Connection()
         self.may_write = may_write or (lambda: True)
         #: How many requests there were: (verb, resource) → number.
@@ -170,13 +177,19 @@ class Api:
         self.calls[verb, place.resource] += 1
         limit = aiohttp.ClientTimeout(total=timeout)
         path = _with_query(place.path, query or {})
-        with _own_errors(place.resource):
-            response = await self._connection.send(Sent(method, path, headers or {}, body, limit))
-            try:
-                await self._raise_for(response)
-                found: dict[str, Any] = json.loads(await response.read())
-            finally:
-                response.release()
+        began, code = time.monotonic(), "none"
+        try:
+            with _own_errors(place.resource):
+                sent = Sent(method, path, headers or {}, body, limit)
+                response = await self._connection.send(sent)
+                code = str(response.status)
+                try:
+                    await self._raise_for(response)
+                    found: dict[str, Any] = json.loads(await response.read())
+                finally:
+                    response.release()
+        finally:
+            self._tally.requested(verb, place.resource, code, time.monotonic() - began)
         return found
 
     async def _raise_for(self, response: aiohttp.ClientResponse) -> None:

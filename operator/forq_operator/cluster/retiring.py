@@ -18,6 +18,7 @@ from forq_operator.cluster.errors import Conflict, NotFound
 from forq_operator.cluster.objects import read_deployment
 from forq_operator.cluster.podreading import read_pod
 from forq_operator.manifests import DELETION_COST
+from forq_operator.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -42,8 +43,9 @@ Place = tuple[str, str, str]  # namespace, pool, template
 class Retiring:
     """The removals of all pools. Counts what went wrong, by (namespace, pool)."""
 
-    def __init__(self, api: Api, holdings: Holdings) -> None:
+    def __init__(self, api: Api, holdings: Holdings, tally: Tally | None = None) -> None:
         self._api = api
+        self._tally = tally or Tally()
         self._holdings = holdings
         self._prepared: dict[str, float] = {}  # a pod's uid → since when its cost is set
         self._orders: dict[Place, list[removing.Order]] = {}
@@ -119,6 +121,8 @@ class Retiring:
             return time.monotonic() - order.at > _GIVE_UP_S
         self.missed[place[:2]] += len(result.missed)
         self.killed[place[:2]] += len(result.killed)
+        if result.killed:
+            self._tally.killed_busy(place[:2], len(result.killed))
         if result.missed:
             log.warning(
                 "%s/%s: pods %s were deleted in place of others%s",

@@ -80,7 +80,8 @@ class Workloads:
         return Fleet(
             workers=tuple(_worker(pool, pod, ordered, now) for pod in pods),
             deployments=tuple(
-                DeploymentReading(one.template, one.replicas, one.since) for one in there.values()
+                DeploymentReading(one.template, one.replicas, _on_our_clock(one.since, now))
+                for one in there.values()
             ),
             template=template,
             refusal=self._refusal(pool, there.get(present)),
@@ -223,6 +224,11 @@ class Workloads:
         record = read_deployment(answer)
         if record:
             self._holdings.deployments.changed(record)
+
+
+def _on_our_clock(since: float, now: float) -> float:
+    """Turn a date into a time of the clock that decisions are made by; `now` is the date now."""
+    return time.monotonic() - (now - since)
 
 
 def _later() -> float:

@@ -1,0 +1,88 @@
+"""The command ``forq operator``: options and environment into an OperatorConfig, and an exit code.
+
+Imports click only; the operator itself, with kopf and kubernetes, is imported when it starts.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forq.cli.settings import Command, output_options
+from forq.errors import InvalidOption
+from forq_operator.config import OperatorConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Body = Callable[..., int]
+
+_PORTS = click.IntRange(-1, 65_535)
+
+
+def _option(flag: str, text: str, **more: Any) -> Callable[[Body], Body]:
+    """Declare an option that the environment may set too: FORQ_OPERATOR_ and its name."""
+    name = flag.lstrip("-").upper().replace("-", "_")
+    return click.option(flag, envvar=f"FORQ_OPERATOR_{name}", show_envvar=True, help=text, **more)
+
+
+def _words(_ctx: click.Context, _param: click.Parameter, given: Any) -> tuple[str, ...]:
+    return tuple(word for text in given or () for word in text.replace(",", " ").split())
+
+
+@click.command("operator", cls=Command)
+@_option(
+    "--watch-namespace",
+    "A namespace whose WorkerPools to look after; may be repeated.  [default: all]",
+    multiple=True,
+    callback=_words,
+    metavar="NAME",
+)
+@_option("--lease-namespace", "Where its Lease is.  [default: the pod's namespace, or default]")
+@_option("--lease", "The Lease's name: one of those that share it acts.  [default: forq-operator]")
+@_option("--identity", "Its name in the Lease.  [default: the host's name]")
+@_option("--account", "Its service account.  [default: forq-operator]")
+@_option("--kubeconfig", "The kubeconfig, outside of a cluster.  [default: as kubectl]")
+@_option("--host", "The address of probes and metrics.  [default: 0.0.0.0]")
+@_option("--metrics-port", "Port of /metrics; -1: none.  [default: 8080]", type=_PORTS)
+@_option("--health-port", "Port of the liveness probe; -1: none.  [default: 8081]", type=_PORTS)
+@_option("--log-format", "Log for people or machines.", type=click.Choice(["text", "json"]))
+@_option(
+    "--log-level",
+    "The least to log.  [default: info]",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+)
+def operator(**given: Any) -> int:
+    """Look after WorkerPools: start workers when jobs come, and retire them when they are idle.
+
+    In a cluster it is installed by the chart (charts/forq). Outside it uses your kubeconfig. Of
+    several that share a Lease, one acts; the others are ready to.
+    """
+    ports = {name: given.pop(name) for name in ("metrics_port", "health_port")}
+    names = {"watch_namespace": "watch", "lease_namespace": "namespace"}
+    chosen = {names.get(name, name): value for name, value in given.items() if value}
+    chosen |= {n: None if port < 0 else port for n, port in ports.items() if port is not None}
+    config = OperatorConfig(
+        **{
+            "namespace": os.environ.get("POD_NAMESPACE") or "default",
+            "identity": os.environ.get("POD_NAME") or socket.gethostname(),
+            **chosen,
+        }
+    )
+    try:
+        config.validate()
+    except InvalidOption as error:
+        raise click.UsageError(str(error)) from None
+    from forq_operator.serving import run  # noqa: PLC0415 - it imports kopf and kubernetes
+
+    return run(config)
+
+
+operator.examples = (
+    "forq operator                              # with your kubeconfig, all namespaces",
+    "forq operator --watch-namespace shop       # the WorkerPools of one namespace",
+)
+operator.params.extend(option for option in output_options() if option.name == "debug")
