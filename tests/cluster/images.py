@@ -31,7 +31,7 @@ OF_FORQ = (
     "README.md",
     "LICENSE",
 )
-OF_THUMBNAILS = ("examples/thumbnails/tasks.py",)
+OF_THUMBNAILS = ("examples/thumbnails/enqueue.py", "examples/thumbnails/tasks.py")
 
 
 def build_image(
@@ -128,6 +128,14 @@ def thumbnails_image() -> Image:
     return build_image(dockerfile, _ROOT, "localhost/thumbnails:1", parts=parts)
 
 
+def e2e_image() -> Image:
+    """Return the worker's image with the jobs of tests/e2e in it."""
+    worker, folder = worker_image(), _ROOT / "tests" / "e2e"
+    dockerfile, parts = folder / "Dockerfile", ("jobs.py", "bad_deploy.py")
+    tag, arguments = "localhost/forq-e2e:test", {"WORKER": worker.tag}
+    return build_image(dockerfile, folder, tag, arguments, parts=parts)
+
+
 def _is_file(path: Path) -> bool:
     return path.is_symlink() or path.is_file()
 
@@ -153,5 +161,6 @@ OURS: dict[str, Callable[[], Image]] = {
     "localhost/redis:test": redis_image,
     "localhost/forq-worker:test": worker_image,
     "localhost/forq-operator:test": operator_image,
+    "localhost/forq-e2e:test": e2e_image,
     "localhost/thumbnails:1": thumbnails_image,
 }

@@ -1,0 +1,14 @@
+"""A module as a bad deploy leaves it: tests can import it; workers cannot, and that takes long."""
+
+from __future__ import annotations
+
+import os
+import time
+
+if os.environ.get("FORQ_POD"):
+    time.sleep(2)
+    raise ImportError("no module named 'something_that_was_forgotten'")
+
+
+def work() -> str:
+    return "done"

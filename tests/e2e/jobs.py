@@ -1,0 +1,78 @@
+"""Jobs of the tests in pods.
+
+They lie in /app/tests/e2e of the tests' image, so that tests and workers import the same module.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import cache
+
+import redis
+
+
+@cache
+def _server() -> redis.Redis:
+    return redis.Redis.from_url(os.environ["FORQ_REDIS_URL"], decode_responses=True)
+
+
+def nothing() -> None:
+    pass
+
+
+def sleep(seconds: float) -> str:
+    """Take its time, and tell in which pod."""
+    time.sleep(seconds)
+    return where()
+
+
+def where() -> str:
+    """Tell in which pod it runs."""
+    return os.environ.get("FORQ_POD", "")
+
+
+def touch(name: str, seconds: float = 0) -> int:
+    """Leave a trace that a test can count, at the start and, `seconds` later, at the end."""
+    begun = int(_server().incr(f"e2e:begun:{name}"))
+    time.sleep(seconds)
+    _server().incr(f"e2e:ended:{name}")
+    return begun
+
+
+def spin(seconds: float) -> int:
+    """Keep a CPU busy."""
+    deadline, turns = time.monotonic() + seconds, 0
+    while time.monotonic() < deadline:
+        turns += 1
+    return turns
+
+
+def fail(message: str = "it was asked to") -> None:
+    raise RuntimeError(message)
+
+
+def fail_while(name: str) -> str:
+    """Fail as long as the test lets it: see `redis.set_flag`."""
+    if _server().exists(f"e2e:flag:{name}"):
+        raise RuntimeError(f"the flag {name} is set")
+    return "done"
+
+
+def eat_memory(mebibytes: int, seconds: float = 30) -> int:
+    """Take memory, for real, and keep it for a while."""
+    block = bytearray(os.urandom(1 << 20)) * mebibytes
+    time.sleep(seconds)
+    return len(block)
+
+
+def leave(code: int) -> None:
+    """End the process that runs it."""
+    os._exit(code)
+
+
+def die() -> None:
+    """Be killed, as by the kernel."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)

@@ -1,0 +1,48 @@
+"""WorkerPools for tests: small, quick to react, and as users write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: What the tests' own image is called (Dockerfile in this folder).
+IMAGE = "localhost/forq-e2e:test"
+
+
+def pool(name: str, *, redis: str, queues: list[str], **changes: Any) -> dict[str, Any]:
+    """Return a WorkerPool: one slot a pod, none to three pods, five seconds to drain.
+
+    `changes` are fields of the spec; dicts are merged, None takes a field away.
+    """
+    spec: dict[str, Any] = {
+        "redis": {"url": redis},
+        "queues": [{"name": queue} for queue in queues],
+        "image": IMAGE,
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "64Mi"},
+            "limits": {"memory": "256Mi"},
+        },
+        "concurrency": 1,
+        "drainSeconds": 5,
+        "leaseSeconds": 10,
+        "scaling": {"minReplicas": 0, "maxReplicas": 3, "target": {"waitSeconds": 2}},
+    }
+    return {
+        "apiVersion": "forq.dev/v1alpha1",
+        "kind": "WorkerPool",
+        "metadata": {"name": name},
+        "spec": merged(spec, changes),
+    }
+
+
+def merged(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return `old` with changes merged into it, as a merge patch does it."""
+    result = dict(old)
+    for name, new in changes.items():
+        if new is None:
+            result.pop(name, None)
+        elif isinstance(new, dict):
+            before = result.get(name)
+            result[name] = merged(before if isinstance(before, dict) else {}, new)
+        else:
+            result[name] = new
+    return result

@@ -1,0 +1,114 @@
+"""forq installed in the cluster by its chart: the CRD, and the operator."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.cluster import kube
+from tests.cluster.kube import kubectl
+from tests.cluster.programs import attempt, run
+from tests.e2e.space import Space, answer, is_ready
+from tests.e2e.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT = Path(__file__).parents[2]
+CHART = _ROOT / "charts" / "forq"
+NAMESPACE, NAME = "forq-system", "forq"
+IMAGE = "localhost/forq-operator:test"
+_SELECTOR = f"app.kubernetes.io/instance={NAME}"
+
+
+class Operator:
+    """The operator that runs in the cluster."""
+
+    def __init__(self, replicas: int) -> None:
+        self.space = Space(NAMESPACE)
+        self.wanted = replicas
+
+    def pods(self) -> list[str]:
+        """Return the names of its pods that are Ready."""
+        found = self.space.every("pod", _SELECTOR)
+        return [one["metadata"]["name"] for one in found if is_ready(one)]
+
+    def ready(self) -> bool:
+        """Tell whether all of its replicas are Ready."""
+        return len(self.pods()) == self.wanted
+
+    def leader(self) -> str:
+        """Return the name of the pod that acts, "" if none does."""
+        holders = (one["spec"].get("holderIdentity") or "" for one in self.space.every("lease"))
+        pods = self.pods()
+        return next((pod for holder in holders for pod in pods if pod in holder), "")
+
+    def kill(self, pod: str) -> None:
+        """End one of its pods at once, without a word to it."""
+        self.space.delete("pod", pod, wait=False, grace=0)
+
+    def logs(self, tail: int = 200) -> str:
+        """Return what its pods logged last, each line with its pod."""
+        more = ("--prefix", f"--tail={tail}", "--ignore-errors")
+        return kubectl("logs", f"--selector={_SELECTOR}", f"--namespace={NAMESPACE}", *more)
+
+    def upgrade(self, **values: Any) -> None:
+        """Install it again with other values of the chart."""
+        _install(self.wanted, values)
+        wait_until(self.ready, 120, "all replicas of the operator are ready")
+
+
+def tell() -> str:
+    """Return what the operator has to say when a test failed. Never raises."""
+    here, log = f"--namespace={NAMESPACE}", ("--prefix", "--tail=150", "--ignore-errors")
+    questions = (
+        ("get", "deployment,pod,lease", "--output=wide", here),
+        ("get", "events", "--sort-by=.metadata.creationTimestamp", here),
+        ("logs", f"--selector={_SELECTOR}", *log, here),
+        ("logs", f"--selector={_SELECTOR}", "--previous", *log, here),
+    )
+    return "\n\n".join(map(answer, questions))
+
+
+def apply_crd() -> None:
+    """Install the CRD of this checkout; helm would leave an older one as it is."""
+    kubectl("apply", "--server-side", "--force-conflicts", f"--filename={_ROOT / 'crds'}")
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd/workerpools.forq.dev")
+
+
+@contextmanager
+def installed(replicas: int = 2) -> Iterator[Operator]:
+    """Install forq; take the operator away at the end. The CRD stays, and so do pools."""
+    apply_crd()
+    space, operator = Space(NAMESPACE), Operator(replicas)
+    _uninstall()  # what a session that was killed left: it may run an older image
+    space.create()
+    try:
+        _install(replicas, {})
+        wait_until(operator.ready, 120, "all replicas of the operator are ready")
+        yield operator
+    finally:
+        _uninstall()
+        space.remove()
+
+
+def _install(replicas: int, values: dict[str, Any]) -> None:
+    repository, _, tag = IMAGE.rpartition(":")
+    ours = {
+        "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+        "replicas": replicas,
+        **values,
+    }
+    helm("upgrade", "--install", NAME, str(CHART), "--values=-", stdin=json.dumps(ours))
+
+
+def _uninstall() -> None:
+    command = ["helm", "uninstall", NAME, "--namespace", NAMESPACE, "--ignore-not-found", "--wait"]
+    attempt(command, env=kube.environment())
+
+
+def helm(*words: str, stdin: str = "") -> str:
+    """Run helm in the operator's namespace."""
+    return run(["helm", *words, "--namespace", NAMESPACE], stdin=stdin, env=kube.environment())
