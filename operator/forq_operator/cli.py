@@ -5,8 +5,6 @@ Imports click only; the operator itself, with kopf and kubernetes, is imported w
 
 from __future__ import annotations
 
-import os
-import socket
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,10 +21,10 @@ if TYPE_CHECKING:
 _PORTS = click.IntRange(-1, 65_535)
 
 
-def _option(flag: str, text: str, **more: Any) -> Callable[[Body], Body]:
-    """Declare an option that the environment may set too: FORQ_OPERATOR_ and its name."""
-    name = flag.lstrip("-").upper().replace("-", "_")
-    return click.option(flag, envvar=f"FORQ_OPERATOR_{name}", show_envvar=True, help=text, **more)
+def _option(flag: str, text: str, variable: str = "", **more: Any) -> Callable[[Body], Body]:
+    """Declare an option that the environment may set too: FORQ_ and its name, or `variable`."""
+    name = variable or f"FORQ_{flag.lstrip('-').upper().replace('-', '_')}"
+    return click.option(flag, envvar=name, show_envvar=True, help=text, **more)
 
 
 def _words(_ctx: click.Context, _param: click.Parameter, given: Any) -> tuple[str, ...]:
@@ -35,20 +33,20 @@ def _words(_ctx: click.Context, _param: click.Parameter, given: Any) -> tuple[st
 
 @click.command("operator", cls=Command)
 @_option(
-    "--watch-namespace",
-    "A namespace whose WorkerPools to look after; may be repeated.  [default: all]",
+    "--watch-namespaces",
+    "The namespaces whose WorkerPools to look after.  [default: all]",
     multiple=True,
     callback=_words,
-    metavar="NAME",
+    metavar="NAMES",
 )
-@_option("--lease-namespace", "Where its Lease is.  [default: the pod's namespace, or default]")
-@_option("--lease", "The Lease's name: one of those that share it acts.  [default: forq-operator]")
-@_option("--identity", "Its name in the Lease.  [default: the host's name]")
-@_option("--account", "Its service account.  [default: forq-operator]")
+@_option("--lease-name", "Of those that share a Lease, one acts.  [default: forq-operator]")
+@_option("--lease-namespace", "Where the Lease is.  [default: default]", "FORQ_POD_NAMESPACE")
+@_option("--identity", "Its name in the Lease.  [default: the host's name]", "FORQ_POD")
+@_option("--service-account", "Its service account.  [default: forq-operator]")
 @_option("--kubeconfig", "The kubeconfig, outside of a cluster.  [default: as kubectl]")
-@_option("--host", "The address of probes and metrics.  [default: 0.0.0.0]")
-@_option("--metrics-port", "Port of /metrics; -1: none.  [default: 8080]", type=_PORTS)
-@_option("--health-port", "Port of the liveness probe; -1: none.  [default: 8081]", type=_PORTS)
+@_option("--health-host", "The address of probes and metrics.  [default: 127.0.0.1]")
+@_option("--health-port", "Port of /healthz; -1: none.  [default: 8080]", type=_PORTS)
+@_option("--metrics-port", "Port of /metrics; -1: none.  [default: 9464]", type=_PORTS)
 @_option("--log-format", "Log for people or machines.", type=click.Choice(["text", "json"]))
 @_option(
     "--log-level",
@@ -61,17 +59,11 @@ def operator(**given: Any) -> int:
     In a cluster it is installed by the chart (charts/forq). Outside it uses your kubeconfig. Of
     several that share a Lease, one acts; the others are ready to.
     """
-    ports = {name: given.pop(name) for name in ("metrics_port", "health_port")}
-    names = {"watch_namespace": "watch", "lease_namespace": "namespace"}
-    chosen = {names.get(name, name): value for name, value in given.items() if value}
-    chosen |= {n: None if port < 0 else port for n, port in ports.items() if port is not None}
-    config = OperatorConfig(
-        **{
-            "namespace": os.environ.get("POD_NAMESPACE") or "default",
-            "identity": os.environ.get("POD_NAME") or socket.gethostname(),
-            **chosen,
-        }
-    )
+    chosen = {name: value for name, value in given.items() if value not in (None, "", ())}
+    for port in ("health_port", "metrics_port"):
+        if chosen.get(port, 0) < 0:
+            chosen[port] = None
+    config = OperatorConfig(**chosen)
     try:
         config.validate()
     except InvalidOption as error:
@@ -83,6 +75,6 @@ def operator(**given: Any) -> int:
 
 operator.examples = (
     "forq operator                              # with your kubeconfig, all namespaces",
-    "forq operator --watch-namespace shop       # the WorkerPools of one namespace",
+    "forq operator --watch-namespaces shop      # the WorkerPools of one namespace",
 )
 operator.params.extend(option for option in output_options() if option.name == "debug")

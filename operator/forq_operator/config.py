@@ -6,7 +6,8 @@ It reads no environment and no command line (cli does) and touches nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, field
 from typing import Literal
 
 from forq.errors import InvalidOption
@@ -23,23 +24,23 @@ class OperatorConfig:
     """Everything that one operator is told; see ``forq operator --help``."""
 
     #: The namespaces whose WorkerPools it looks after; none: all of them.
-    watch: tuple[str, ...] = ()
-    #: The namespace of its Lease.
-    namespace: str = "default"
+    watch_namespaces: tuple[str, ...] = ()
     #: The name of its Lease: operators that share one take turns.
-    lease: str = "forq-operator"
+    lease_name: str = "forq-operator"
+    #: The namespace of its Lease.
+    lease_namespace: str = "default"
     #: Who it is among those that share the Lease; its pod's name.
-    identity: str = ""
+    identity: str = field(default_factory=socket.gethostname)
     #: Its service account, for the Role that it asks for where a Secret is forbidden.
-    account: str = "forq-operator"
+    service_account: str = "forq-operator"
     #: The kubeconfig to use outside of a cluster; '' looks where kubectl does.
     kubeconfig: str = ""
-    #: Address of ``/livez``, ``/readyz`` and ``/metrics``.
-    host: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside of the pod
-    #: Port of ``/metrics``; 0: a free one; None: no such server.
-    metrics_port: int | None = 8080
+    #: Address of ``/healthz`` and ``/metrics``.
+    health_host: str = "127.0.0.1"
     #: Port of the liveness probe; None: no such server.
-    health_port: int | None = 8081
+    health_port: int | None = 8080
+    #: Port of ``/metrics``; 0: a free one; None: no such server.
+    metrics_port: int | None = 9464
     #: Log lines for people (``text``) or for machines (``json``).
     log_format: LogFormat = "text"
     #: The least severe lines that are written.
@@ -47,12 +48,13 @@ class OperatorConfig:
 
     def validate(self) -> None:
         """Raise InvalidOption for what cannot work."""
-        for option, name in (("--lease-namespace", self.namespace), ("--lease", self.lease)):
+        leases = (("--lease-namespace", self.lease_namespace), ("--lease-name", self.lease_name))
+        for option, name in leases:
             if not _LABEL.match(name):
                 raise InvalidOption(f"{option} is {name!r}, which is no name in Kubernetes")
-        for name in self.watch:
+        for name in self.watch_namespaces:
             if not _LABEL.match(name):
-                raise InvalidOption(f"--watch-namespace names {name!r}, which no namespace is")
+                raise InvalidOption(f"--watch-namespaces has {name!r}, which no namespace is")
         for option, port in (("metrics", self.metrics_port), ("health", self.health_port)):
             if port is not None and not 0 <= port <= _MOST_PORT:
                 raise InvalidOption(f"--{option}-port is {port}, and must be 0 to {_MOST_PORT}")

@@ -55,11 +55,11 @@ class Operator:
         self._config = config
         self._tally = Tally()
         options = Options(
-            namespace=config.namespace,
+            namespace=config.lease_namespace,
             identity=config.identity,
-            account=config.account,
-            lease=config.lease,
-            namespaces=config.watch,
+            account=config.service_account,
+            lease=config.lease_name,
+            namespaces=config.watch_namespaces,
             kubeconfig=config.kubeconfig,
         )
         self._stop = asyncio.Event()
@@ -98,10 +98,10 @@ class Operator:
             tasks = [asyncio.create_task(self._guarded(part)) for part in parts]
             probe = ""
             if config.health_port is not None:
-                probe = f"http://{_in_url(config.host)}:{config.health_port}/livez"
+                probe = f"http://{_in_url(config.health_host)}:{config.health_port}/healthz"
             wiring = handlers.Wiring(
                 registry=self._cluster.registry,
-                namespaces=config.watch,
+                namespaces=config.watch_namespaces,
                 login=self._cluster.api.credentials,
                 ills=self._ills,
                 probe=probe,
@@ -221,8 +221,10 @@ class Operator:
         if config.metrics_port is None:
             return None
         metrics = registry(lambda: self._snapshot, self._tally)
-        server = Server(config.host, config.metrics_port, metrics, lambda: "; ".join(self._ills()))
-        _log.info("metrics on http://%s:%d/metrics", _in_url(config.host), server.port)
+        server = Server(
+            config.health_host, config.metrics_port, metrics, lambda: "; ".join(self._ills())
+        )
+        _log.info("metrics on http://%s:%d/metrics", _in_url(config.health_host), server.port)
         return server
 
 

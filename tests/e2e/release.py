@@ -87,11 +87,19 @@ def installed(replicas: int = 2) -> Iterator[Operator]:
     space.create()
     try:
         _install(replicas, {})
-        wait_until(operator.ready, 120, "all replicas of the operator are ready")
+        _await(operator)
         yield operator
     finally:
         _uninstall()
         space.remove()
+
+
+def _await(operator: Operator) -> None:
+    try:
+        wait_until(operator.ready, 120, "all replicas of the operator are ready")
+    except AssertionError as error:
+        error.add_note(tell())  # they are gone when the report is made
+        raise
 
 
 def _install(replicas: int, values: dict[str, Any]) -> None:
@@ -101,7 +109,9 @@ def _install(replicas: int, values: dict[str, Any]) -> None:
         "replicas": replicas,
         **values,
     }
-    helm("upgrade", "--install", NAME, str(CHART), "--values=-", stdin=json.dumps(ours))
+    # The CRD may be there without helm's marks: tests without an operator apply it themselves.
+    words = ("upgrade", "--install", NAME, str(CHART), "--take-ownership", "--values=-")
+    helm(*words, stdin=json.dumps(ours))
 
 
 def _uninstall() -> None:
