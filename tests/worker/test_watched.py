@@ -131,4 +131,6 @@ def test_the_ages_of_many_jobs_are_those_of_the_oldest() -> None:
 
 
 def test_a_name_that_is_given_goes_before_the_pods(stage: Stage) -> None:
-    assert "worker mine:" in stage.run("--name", "mine", env=POD).log
+    log = stage.run("--name", "mine", env={**POD, "FORQ_POOL": "shop/mail"}).log
+    assert "worker mine:" in log
+    assert f"pod={NAME} pool=shop/mail" in log

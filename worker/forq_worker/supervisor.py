@@ -6,6 +6,7 @@ It speaks to Redis and to processes, and never imports a user's code.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from contextlib import suppress
@@ -91,11 +92,13 @@ class Supervisor:
 
     def _greet(self) -> None:
         config = self.config
+        places = {"pod": os.environ.get("FORQ_POD"), "pool": os.environ.get("FORQ_POOL")}
         self.log.info(
             f"forq {version('forq')} worker {config.name}: queues {', '.join(config.queues)};"
             f" {config.concurrency} slots, {config.isolation}; {mask(config.url)}"
             f" namespace {config.namespace}; jobs are"
-            f" {'signed' if config.keys else 'not signed'}"
+            f" {'signed' if config.keys else 'not signed'}",
+            **{name: value for name, value in places.items() if value},
         )
 
     def _handle_signals(self) -> None:
