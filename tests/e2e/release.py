@@ -107,7 +107,6 @@ def _install(replicas: int, values: dict[str, Any]) -> None:
     ours = {
         "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
         "replicas": replicas,
-        "crds": {"install": False},  # apply_crd did, and not all tests have the operator
         **values,
     }
     # The CRD may be there without helm's marks: tests without an operator apply it themselves.
