@@ -82,10 +82,11 @@ def during(arguments: argparse.Namespace) -> int:
     """Run a command while a cluster is up: the one that is there, else one that ends with it."""
     with lent() as ours:
         environment = {**kube.environment(), **({OURS: "1"} if ours else {})}
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have us ignore it
         with subprocess.Popen(arguments.words, env=environment) as command:
-            # Ctrl-C is the command's to answer; a request to end is passed on.
+            # Ctrl-C is the command's to answer; a request to end reaches it as one, to clean up.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, lambda *_: command.terminate())
+            signal.signal(signal.SIGTERM, lambda *_: command.send_signal(signal.SIGINT))
             return command.wait()
 
 
