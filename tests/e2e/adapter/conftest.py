@@ -1,7 +1,6 @@
 """What tests of the operator's Kubernetes side stand on: the API server, and no operator beside.
 
-An operator of another test would look after these pools, too: they are in namespaces of their own,
-and whoever runs one for all namespaces waits for these tests (see `load`).
+An installed one would look after the pools of these tests, too.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.kube import kubectl
+from tests.cluster.kube import kubectl, try_kubectl
+from tests.e2e import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,14 +24,24 @@ def base_image(load: Callable[[str], None]) -> str:
     return "localhost/forq-base:1"
 
 
-@pytest.fixture(scope="session")
-def alone(base_image: str, crd: None) -> str:
-    """See that no other tests use the cluster, and that it knows WorkerPools."""
-    return base_image
+@pytest.fixture(scope="module")
+def alone(base_image: str, crd: None) -> Iterator[None]:
+    """Have the cluster without the operator that other tests may have installed."""
+    where = ("deployment", f"--namespace={release.NAMESPACE}")
+    template = "{range .items[*]}{.metadata.name} {.spec.replicas}{'\\n'}{end}"
+    found = try_kubectl("get", *where, f"--output=jsonpath={template}").stdout
+    running = [line.split() for line in found.splitlines()]
+    for name, _ in running:
+        kubectl("scale", *where, name, "--replicas=0")
+        gone = ("--for=delete", "pod", "--all", f"--namespace={release.NAMESPACE}")
+        kubectl("wait", *gone, "--timeout=120s")
+    yield
+    for name, replicas in running:
+        kubectl("scale", *where, name, f"--replicas={replicas}")
 
 
 @pytest.fixture
-def space(alone: str) -> Iterator[str]:
+def space(alone: None) -> Iterator[str]:
     """Give the name of an empty namespace."""
     name = f"e2e-{secrets.token_hex(4)}"
     kubectl("create", "namespace", name)
