@@ -118,7 +118,9 @@ def test_the_demo_loses_nothing_when_a_worker_is_killed(run: Run, tmp_path: Path
     told = answer.json
     assert (told["jobs"], told["succeeded"]) == (150, 150)
     assert (told["lost"], told["failed"]) == ([], [])
-    assert told["killed_worker"] == "demo-1"
+    assert told["killed_worker"].startswith("demo-")
+    assert told["workers_at_most"] >= 2
+    assert told["workers_at_end"] == 0
     assert told["recovered"] >= 1
     assert len(told["most_complex"]) == 10
     assert told["jobs_per_second"] > 0
@@ -132,6 +134,7 @@ def test_the_demo_on_a_redis_of_ones_own_cleans_up(
     answer = run("demo", "--jobs", "20", "--url", url, TMPDIR=str(tmp_path))
     assert answer.code == 0, answer.err
     assert "lost:            0" in answer.out
+    assert "kind: WorkerPool" in answer.out
     assert "MODULE" in answer.out
     assert "forq enqueue yourmodule:function" in answer.out
     assert run("info", "--url", url, "--json").json["queues"] == []

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from forq.client import Client
     from forq.demo.corpus import Corpus
-    from forq.demo.crew import Crew
     from forq.demo.play import Play
+    from forq.demo.pool import DemoPool
     from forq.demo.progress import Bars, Lines
     from forq.demo.report import Report
 
@@ -63,8 +63,9 @@ def demo(chosen: Settings, limit: int | None, keep: bool) -> int:  # noqa: FBT00
     """See forq at work, with nothing to set up.
 
     Enqueues one job for each file of Python's standard library (it counts functions, branches and
-    docstrings), runs them in two workers, kills one of them with SIGKILL half-way, and shows that
-    no job is lost. The exit code is 1 if one is.
+    docstrings), and declares a WorkerPool, which 'forq up' runs: it grows from no workers to as
+    many as it needs, and back. Half-way one of them is killed with SIGKILL; no job is lost. The
+    exit code is 1 if one is.
 
     Without --url (or FORQ_REDIS_URL) it starts a Redis of its own and stops it at the end. With
     one, it uses a queue of its own there and removes it.
@@ -75,8 +76,6 @@ def demo(chosen: Settings, limit: int | None, keep: bool) -> int:  # noqa: FBT00
         signal.signal(number, _interrupt)
     corpus = find(limit or 0)
     with _place(chosen) as place:
-        if not chosen.json:
-            _announce(place, corpus)
         with _play(place, corpus, chosen, keep=keep) as play:
             report = play.run()
         _show(report, chosen)
@@ -108,52 +107,61 @@ def _place(chosen: Settings) -> Iterator[Place]:
 def _play(place: Place, corpus: Corpus, chosen: Settings, *, keep: bool) -> Iterator[Play]:
     """Set the stage, and clear it whatever happens."""
     from forq.cli.link import connected  # noqa: PLC0415 - not for --help
-    from forq.demo import crew as crews  # noqa: PLC0415 - not for --help
-    from forq.demo.play import LEASE_SECONDS, Play  # noqa: PLC0415
+    from forq.demo.play import Play  # noqa: PLC0415
+    from forq.demo.pool import DemoPool  # noqa: PLC0415 - not for --help
 
     folder = Path(tempfile.mkdtemp(prefix="forq-demo-"))
-    crew = crews.Crew(place.queue, place.url, place.namespace, folder, LEASE_SECONDS)
+    pool = DemoPool(place.queue, place.url, place.namespace, folder)
+    if not chosen.json:
+        _announce(place, corpus, pool)
     try:
         with (
             connected(Settings(place.url, place.namespace)) as client,
-            crew,
+            pool,
             _stage(len(corpus.files), chosen) as stage,
         ):
             try:
-                yield Play(client, crew, corpus, stage)
+                yield Play(client, pool, corpus, stage)
             finally:
-                crew.stop()
+                pool.stop()
                 if chosen.url and not keep:
-                    _clear(client, crew)
+                    _clear(client, pool)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stage(total: int, chosen: Settings) -> Bars | Lines:
-    from forq.demo.progress import Bars, Lines  # noqa: PLC0415 - not for --help
+    from forq.demo.pool import REPLICAS  # noqa: PLC0415 - not for --help
+    from forq.demo.progress import Bars, Lines  # noqa: PLC0415 - as above
 
     if output.terminal() and not chosen.json:
-        return Bars(total)
+        return Bars(total, REPLICAS)
     return Lines(total, quiet=chosen.json)
 
 
-def _announce(place: Place, corpus: Corpus) -> None:
+def _announce(place: Place, corpus: Corpus, pool: DemoPool) -> None:
     what = f"{count(corpus.stdlib, 'file')} of Python's standard library"
     if corpus.packages:
         what += f" and {count(corpus.packages, 'file')} of installed packages"
-    output.line(f"{what}, one job each, on {place.server}")
+    output.line(f"{what}, one job each, on {place.server}.")
+    output.line(
+        "The pool that works them off, for 'forq up'; Kubernetes also wants an image and a Redis:\n"
+    )
+    for line in pool.yaml.splitlines():
+        output.line(f"  {line}")
+    output.line()
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _clear(client: Client, crew: Crew) -> None:
+def _clear(client: Client, pool: DemoPool) -> None:
     """Leave no trace of the demo's queue and workers in a Redis that is not ours."""
     from forq import manage  # noqa: PLC0415 - not for --help
     from forq.store.command import Command  # noqa: PLC0415 - not for --help
 
-    store, queue = client.store, crew.queue
+    store, queue = client.store, pool.queue
     keys = store.keys(queue)
     states = [state for state in State if state is not State.RUNNING]
     with contextlib.suppress(ForqError):
@@ -162,7 +170,7 @@ def _clear(client: Client, crew: Crew) -> None:
         client.run(store.forget_queue(queue))
         rest = (keys.meta, keys.stats, keys.wake, keys.held, keys.draining, keys.outcomes)
         client.run(Command("", rest, ("DEL",), int))
-        for member in crew.killed:
+        for member in pool.killed:
             client.run(store.goodbye(member.name))
 
 
@@ -201,14 +209,16 @@ def _summary(report: Report) -> list[str]:
         ),
         (
             f"{count(report.jobs, 'job')} in {duration(figures.seconds * 1000)};"
-            f" {figures.rate:,.0f} jobs a second while both workers ran."
+            f" {figures.rate:,.0f} jobs a second until the kill."
         ),
     ]
     if report.unparsable:
         files = count(len(report.unparsable), "file")
         lines.append(f"{files} cannot be parsed: tests of the parser, or Python 2.")
+    most, at_end = figures.workers
     lines += [
         "",
+        f"workers:         0, then up to {most}, then {at_end}",
         f"killed:          {figures.killed or 'no worker'}",
         f"recovered:       {count(figures.recovered, 'job')}, held by the killed worker",
         f"executed twice:  {report.twice}"

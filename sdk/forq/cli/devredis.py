@@ -56,7 +56,7 @@ def dev_redis(chosen: Settings, port: int | None, folder: Path | None) -> int:
     from forq.serverbinary import find_server  # noqa: PLC0415 - as above
 
     server = find_server()
-    port = _port() if port is None else port
+    port = usual_port() if port is None else port
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         _serve(
@@ -109,8 +109,8 @@ def _tell(redis: EmbeddedRedis, server: Server) -> None:
     output.line("Ctrl-C stops it.")
 
 
-def _port() -> int:
-    """Return the usual port when it is free, else 0."""
+def usual_port() -> int:
+    """Return the port where clients look when it is free, else 0."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

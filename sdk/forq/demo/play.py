@@ -1,4 +1,4 @@
-"""The demo's play: enqueue, work, kill a worker half-way, count.
+"""The demo's play: enqueue, let a pool work, kill a worker half-way, count.
 
 It tells a :class:`Stage` what happens and prints nothing itself. All it counts is read from Redis
 or from the jobs' own results.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from forq.demo.analysis import measure
+from forq.demo.pool import LEASE_SECONDS
 from forq.demo.report import Figures, Outcome, Report, build
 from forq.errors import ForqError, JobCanceled, JobFailed, JobNotFound, ResultTimeout
 
@@ -19,15 +20,14 @@ if TYPE_CHECKING:
     from forq.client import Client
     from forq.demo.analysis import Measure
     from forq.demo.corpus import Corpus
-    from forq.demo.crew import Crew
+    from forq.demo.pool import DemoPool, Standing
     from forq.handle import Handle
 
-WORKERS = 2
-#: Short, so that one sees the killed worker's jobs come back.
-LEASE_SECONDS = 3.0
 _CHUNK = 100
 _LOOK_SECONDS = 0.1
 _STUCK_SECONDS = 60.0
+#: Idle workers go at once; it takes the loop some rounds to notice, to mark, and to end them.
+_BACK_TO_ZERO_SECONDS = 30.0
 _JOURNAL = "starts.txt"
 
 
@@ -48,6 +48,9 @@ class Stage(Protocol):
     def look(self, reading: Reading, rate: float) -> None:
         """Show what Redis says now, and the jobs a second of the last moments."""
 
+    def pool(self, standing: Standing) -> None:
+        """Show how the pool stands."""
+
     def say(self, text: str) -> None:
         """Show that something happened."""
 
@@ -61,7 +64,7 @@ class Play:
     """One run of the demo."""
 
     client: Client
-    crew: Crew
+    pool: DemoPool
     corpus: Corpus
     stage: Stage
     handles: dict[str, tuple[str, Handle[Measure]]] = field(default_factory=dict)
@@ -71,15 +74,17 @@ class Play:
 
     def run(self) -> Report:
         """Run it all, and return what it came to."""
-        for _ in range(WORKERS):
-            self.crew.start()
         self._enqueue()
         started = time.monotonic()
+        self.pool.start()
         recovered = self._watch()
         seconds = time.monotonic() - started
+        at_end = self._back_to_zero()
         outcomes = [self._outcome(module, handle) for module, handle in self.handles.values()]
         rate = self._rate or len(self.handles) / max(seconds, 0.001)
-        figures = Figures(seconds, rate, recovered, self._killed, self._starts())
+        figures = Figures(
+            seconds, rate, recovered, self._killed, self._starts(), (self.pool.peak, at_end)
+        )
         modules = {id_: module for id_, (module, _) in self.handles.items()}
         return build(modules, outcomes, self.corpus.stdlib, figures)
 
@@ -87,8 +92,8 @@ class Play:
         from forq.calls import call  # noqa: PLC0415 - brings redis, as the next line does
         from forq.queue import Queue  # noqa: PLC0415
 
-        queue = Queue(self.crew.queue, client=self.client)
-        journal = str(self.crew.folder / _JOURNAL)
+        queue = Queue(self.pool.queue, client=self.client)
+        journal = str(self.pool.folder / _JOURNAL)
         files = self.corpus.files
         for start in range(0, len(files), _CHUNK):
             part = files[start : start + _CHUNK]
@@ -109,15 +114,17 @@ class Play:
             self.stage.look(reading, self._pace_of(now, reading.finished))
             moved = now if reading != last else moved
             last = reading
+            self.stage.pool(self.pool.standing)
             if not self._killed and jobs / 2 <= reading.finished < jobs:
                 self._kill(reading)
-            self.crew.check()
+            if reading.finished < jobs:
+                self.pool.check()
             if now - moved > _STUCK_SECONDS:
                 raise Stuck(f"nothing happened for {_STUCK_SECONDS:.0f} s: {reading}")
         return last.recovered
 
     def _read(self) -> Reading:
-        record = self.client.counts(self.crew.queue)
+        record = self.client.counts(self.pool.queue)
         finished = record.succeeded + record.failed + record.canceled
         return Reading(finished, record.running, record.stats.get("recoveries", 0))
 
@@ -134,20 +141,36 @@ class Play:
         return (finished - recent[1]) / (now - recent[0]) if now > recent[0] else 0.0
 
     def _kill(self, reading: Reading) -> None:
-        member = self.crew.kill()
+        """Kill the worker that holds most, if one does at this moment."""
+        held = self._held()
+        there = [one for one in self.pool.standing.members if held.get(one.name)]
+        if not there:
+            return
+        member = max(there, key=lambda one: (held[one.name], one.name))
+        if not self.pool.kill(member, lambda: bool(self._held().get(member.name))):
+            return
         self._killed = member.name
         self.stage.say(
-            f"killed worker {member.name} (process {member.process.pid}) with SIGKILL after"
-            f" {reading.finished:,} jobs"
-        )
-        replacement = self.crew.start()
-        self.stage.say(
-            f"started {replacement.name}; what the dead one held comes back when its lease of"
-            f" {LEASE_SECONDS:g} s ends"
+            f"killed worker {member.name} (process {member.pid}) with SIGKILL after"
+            f" {reading.finished:,} jobs; the pool starts another, and what it held comes back"
+            f" when its lease of {LEASE_SECONDS} s ends"
         )
 
+    def _held(self) -> dict[str, int]:
+        return self.client.run(self.client.store.held(self.pool.queue))
+
+    def _back_to_zero(self) -> int:
+        """Wait for the pool to end, which it does without workers; return how many are left."""
+        deadline = time.monotonic() + _BACK_TO_ZERO_SECONDS
+        while not self.pool.end(_LOOK_SECONDS):
+            if time.monotonic() > deadline:
+                raise Stuck(f"the pool does not come back to zero: {self.pool.standing}")
+            self.stage.pool(self.pool.standing)
+        self.stage.pool(self.pool.standing)
+        return len(self.pool.standing.members)
+
     def _starts(self) -> tuple[str, ...]:
-        journal = Path(self.crew.folder, _JOURNAL)
+        journal = Path(self.pool.folder, _JOURNAL)
         return tuple(journal.read_text().splitlines()) if journal.exists() else ()
 
     def _outcome(self, module: str, handle: Handle[Measure]) -> Outcome:

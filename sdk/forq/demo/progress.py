@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from forq.demo.play import Reading
+    from forq.demo.pool import Standing
 
 _LINE_SECONDS = 2.0
 
@@ -26,6 +27,7 @@ class Lines:
         self._total = total
         self._quiet = quiet
         self._shown = 0.0
+        self._stood = (0, 0)
 
     def __enter__(self) -> Self:
         """Nothing to prepare."""
@@ -49,6 +51,13 @@ class Lines:
                 f" {rate:,.0f} jobs a second, {reading.recovered} recovered"
             )
 
+    def pool(self, standing: Standing) -> None:
+        """Tell when the pool has more workers or fewer."""
+        now = (standing.desired, standing.ready)
+        if now != self._stood:
+            self._stood = now
+            self.say(f"pool: {standing.desired} wanted, {standing.ready} ready: {standing.words}")
+
     def say(self, text: str) -> None:
         """Write a line."""
         if not self._quiet:
@@ -56,13 +65,13 @@ class Lines:
 
 
 class Bars:
-    """Two bars that move: what is enqueued, and what is done."""
+    """Three bars that move: what is enqueued, what is done, and the workers that there are."""
 
-    def __init__(self, total: int) -> None:
-        self._total = total
+    def __init__(self, total: int, workers: int) -> None:
         self._progress = _bars()
-        self._enqueued = self._add("enqueued", "blue")
-        self._done = self._add("done", "green")
+        self._enqueued = self._add("enqueued", total, "blue")
+        self._done = self._add("done", total, "green")
+        self._workers = self._add("workers", workers, "yellow")
 
     def __enter__(self) -> Self:
         """Draw."""
@@ -82,12 +91,17 @@ class Bars:
         note = f"{reading.running} running  {rate:,.0f}/s  {reading.recovered} recovered"
         self._progress.update(self._done, completed=reading.finished, note=note)
 
+    def pool(self, standing: Standing) -> None:
+        """Move the third bar."""
+        note = f"{standing.desired} wanted: {standing.words}" if standing.words else ""
+        self._progress.update(self._workers, completed=standing.ready, note=note)
+
     def say(self, text: str) -> None:
         """Write a line above the bars."""
         self._progress.console.print(text)
 
-    def _add(self, name: str, style: str) -> TaskID:
-        return self._progress.add_task(name, total=self._total, note="", style=style)
+    def _add(self, name: str, total: int, style: str) -> TaskID:
+        return self._progress.add_task(name, total=total, note="", style=style)
 
 
 def _bars() -> Progress:

@@ -26,10 +26,11 @@ class Figures(NamedTuple):
     """What was counted while the play ran."""
 
     seconds: float  # from the first job to the last result
-    rate: float  # jobs a second while both workers ran
+    rate: float  # jobs a second until the kill
     recovered: int  # leases of the killed worker that ran out, by the queue's stats
     killed: str  # the worker that was killed
     starts: tuple[str, ...]  # each start of a job, by its path
+    workers: tuple[int, int] = (0, 0)  # of the pool: at most, and at the end
 
 
 class Report(NamedTuple):
@@ -63,6 +64,8 @@ class Report(NamedTuple):
             "recovered": self.figures.recovered,
             "executed_twice": self.twice,
             "killed_worker": self.figures.killed,
+            "workers_at_most": self.figures.workers[0],
+            "workers_at_end": self.figures.workers[1],
             "seconds": round(self.figures.seconds, 3),
             "jobs_per_second": round(self.figures.rate, 1),
             "unparsable": list(self.unparsable),

@@ -1,0 +1,1 @@
+"""``forq why``: the decision for a pool, made or fetched, in words. Changes nothing anywhere."""
