@@ -70,8 +70,6 @@ async def watch(wiring: Wiring, stop: asyncio.Event, ready: asyncio.Event | None
         registry=handlers(wiring),
         settings=settings(),
         standalone=True,
-        # Of no use without peers; kopf's own asks for the user's name, which few containers know.
-        identity="forq",  # type: ignore[arg-type]
         clusterwide=not wiring.namespaces,
         namespaces=list(wiring.namespaces),
         liveness_endpoint=wiring.probe or None,
