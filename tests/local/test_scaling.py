@@ -90,6 +90,15 @@ def test_what_cannot_start_is_shown_as_a_crash_loop_and_does_not_grow(stage: Sta
     assert stage.client.counts("q").succeeded == 10
 
 
+def test_until_idle_gives_up_on_workers_that_cannot_start(stage: Stage) -> None:
+    stage.write(stage.document(preload=["no_such_module"]))
+    stage.enqueue(jobs.rest, (0.1,))
+    up = stage.up("--until-idle")
+    assert up.ends(60) == 1
+    assert "forq: workers cannot start: " in up.said
+    assert "no_such_module" in up.said
+
+
 def test_workers_end_with_forq_up_though_it_was_killed(stage: Stage) -> None:
     stage.write(stage.document(scaling={"minReplicas": 2, "maxReplicas": 2}))
     up = stage.up("-f", "pool.yaml")

@@ -55,6 +55,11 @@ class Row(NamedTuple):
         """Which pool it is."""
         return self.namespace, self.name
 
+    @property
+    def crashing(self) -> bool:
+        """Whether its workers end again and again, and none works."""
+        return not self.ready and any(worker.state == "crashing" for worker in self.workers)
+
     def document(self) -> dict[str, Any]:
         """Return it as what ``--json`` prints."""
         return {**self._asdict(), "workers": [worker._asdict() for worker in self.workers]}

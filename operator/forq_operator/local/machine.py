@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from forq_operator.fleet import ClusterError, Fleet
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from forq_operator.spec import Pool
 
 Key = tuple[str, str]
+
+#: For workers to hand back what they run, when there is no time for more.
+_HAND_BACK_S = 4.0
 
 #: As Kubernetes' own names: no vowels, so that no words come about.
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -155,12 +159,23 @@ class LocalCluster:
         for crew in self._all():
             crew.signal(number)
 
-    def kill(self) -> None:
-        """Leave none behind."""
+    def leave_none(self) -> None:
+        """End all that is still there after a mishap: what runs is handed back if there is time."""
+        for _ in range(2):  # the second one says that nothing is to be finished
+            if self.pids():
+                self.signal(signal.SIGTERM)
+                self._wait(_HAND_BACK_S / 2)
         self.signal(signal.SIGKILL)
         for crew in self._all():
             for member in crew.members.values():
                 member.process.wait()
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if all(m.process.code is not None for c in self._all() for m in c.members.values()):
+                return
+            time.sleep(0.05)
 
     # ------------------------------------------------------------
 

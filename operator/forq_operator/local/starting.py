@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,7 @@ from forq_operator.local.whereabouts import Named, Whereabouts
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from types import FrameType
 
     from forq_operator.local.screen import Screen
 
@@ -32,6 +34,8 @@ class Wishes(NamedTuple):
 
 def start(wishes: Wishes, options: Options, ours: Mapping[str, str]) -> int:
     """Run ``forq up`` to its end; return the exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # until its loop runs, and hears of them itself
+        signal.signal(number, _interrupt)
     said: list[str] = []
     named = Named(wishes.url) if wishes.url_typed else Named(environment=wishes.url)
     whereabouts = Whereabouts(named, said.append)
@@ -44,6 +48,10 @@ def start(wishes: Wishes, options: Options, ours: Mapping[str, str]) -> int:
             return _run(wishes, options, ours, (files, whereabouts, screen))
     finally:
         whereabouts.close()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _run(
@@ -63,4 +71,4 @@ def _run(
     try:
         return asyncio.run(main())
     finally:
-        cluster.kill()
+        cluster.leave_none()

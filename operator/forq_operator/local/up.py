@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from forq.errors import ForqError
 from forq_operator.local import outfit
 from forq_operator.local.board import Board
 from forq_operator.local.holding import Holding
@@ -31,6 +32,8 @@ _log = logging.getLogger("forq.operator")
 
 _TICK_S = 0.1
 _LOOK_S = 1.0
+#: With --until-idle: so long a crash loop is looked at.
+_GIVE_UP_S = 15.0
 
 DONE, HURRIED = 0, 130
 
@@ -41,6 +44,10 @@ class Options:
 
     until_idle: bool = False
     quiet: bool = False  # what workers write is not shown
+
+
+class CannotStart(ForqError):
+    """Workers end again and again, and nobody is there to mend it."""
 
 
 class _Said(logging.Handler):
@@ -74,6 +81,7 @@ class Up:
         self._signals = 0
         self._news = asyncio.Event()
         self._noted: set[str] = set()
+        self._failing_since = float("inf")
 
     async def run(self, ours: Mapping[str, str]) -> int:
         """Run the pools until told to stop, or until they are idle where that is asked for."""
@@ -120,7 +128,7 @@ class Up:
                 rows = self.board.rows(self.files.pools, self.cluster.pids())
                 self._hint(rows)
                 self.screen.show(rows)
-                if self.options.until_idle and self.board.idle(self.files.pools):
+                if self.options.until_idle and self._is_over(rows):
                     return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), _TICK_S)
@@ -142,6 +150,17 @@ class Up:
         for pool in self.files.pools:
             for note in outfit.notes(pool, ours):
                 self._once(f"{pool.name}: {note}")
+
+    def _is_over(self, rows: Iterable[Row]) -> bool:
+        """Tell whether all is done; raise CannotStart when it will not be, with nobody to see."""
+        failing = [row.trouble for row in rows if row.crashing]
+        if not failing:
+            self._failing_since = float("inf")
+        elif self._failing_since == float("inf"):
+            self._failing_since = time.monotonic()
+        if time.monotonic() - self._failing_since > _GIVE_UP_S:
+            raise CannotStart(f"workers cannot start: {failing[0]}")
+        return self.board.idle(self.files.pools)
 
     def _hint(self, rows: Iterable[Row]) -> None:
         """Say how to name another Redis, where the pool's own is known on a cluster only."""
