@@ -53,6 +53,7 @@ class Wiring(NamedTuple):
     login: Callable[[], Awaitable[tuple[Any, ...]]]
     ills: Callable[[], Sequence[str]]
     probe: str = ""
+    identity: str = "forq-operator"
 
 
 async def watch(wiring: Wiring, stop: asyncio.Event, ready: asyncio.Event | None = None) -> None:
@@ -61,7 +62,11 @@ async def watch(wiring: Wiring, stop: asyncio.Event, ready: asyncio.Event | None
     kopf takes SIGINT and SIGTERM for itself before `ready`: take them back after it. When it ends,
     it cancels whatever tasks have been started since it began: end those first.
     """
+    # kopf would make up an identity for its peering, which is off, from a user's name, which an
+    # arbitrary user id in a container does not have.
+    identity: Any = wiring.identity
     await kopf.operator(
+        identity=identity,
         registry=handlers(wiring),
         settings=settings(),
         standalone=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forq_operator.fields import SpecError
+from forq_operator.manifests import template_hash
 from forq_operator.spec import Pool, parse
 
 if TYPE_CHECKING:
@@ -136,7 +137,12 @@ class Registry:
 
 
 def _wants(resource: Mapping[str, Any]) -> Pool | SpecError:
+    """Read what a pool wants; the schema lets any pod template pass, so anything may be there."""
     try:
-        return parse(dict(resource))
+        pool = parse(dict(resource))
+        template_hash(pool)
     except SpecError as error:
         return error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        return SpecError(f"spec.template is no pod template: {type(error).__name__}: {error}")
+    return pool

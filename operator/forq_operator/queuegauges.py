@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from forq.records import State
+from forq.records import Cause, State
 from forq_operator.families import Family, Table
 from forq_operator.tally import Buckets, cumulated
 
@@ -20,6 +20,9 @@ BOUNDS_MS = (
     *(5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000),
     1_800_000,
 )
+
+#: Why a try comes to nothing; `lost` with its worker. Jobs expire and are canceled without a try.
+CAUSES = (*(c.value for c in Cause if c not in {Cause.EXPIRED, Cause.CANCELED}), "lost")
 
 
 def of_redises(redises: Iterable[RedisFacts]) -> Family:
@@ -109,12 +112,13 @@ def outcomes(stats: Mapping[str, int]) -> dict[str, float]:
 
 
 def causes(stats: Mapping[str, int]) -> dict[str, float]:
-    """Return the totals of tries that came to nothing, by cause."""
-    return {
-        name.removeprefix("try:"): number
-        for name, number in sorted(stats.items())
-        if name.startswith("try:")
-    }
+    """Return the totals of tries that came to nothing, by cause.
+
+    All causes are there from the beginning: Prometheus sees no increase to a series' first value.
+    """
+    found: dict[str, float] = dict.fromkeys(CAUSES, 0)
+    tries = {name: number for name, number in stats.items() if name.startswith("try:")}
+    return found | {name.removeprefix("try:"): number for name, number in tries.items()}
 
 
 def stored(stats: Mapping[str, int], name: str) -> Buckets:

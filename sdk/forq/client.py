@@ -16,6 +16,7 @@ from forq import codec as codecs
 from forq import manage
 from forq.codec import MAX_PAYLOAD
 from forq.errors import ConfigurationError, InvalidOption
+from forq.location import completed
 from forq.names import NAME
 from forq.plans import aperform, perform
 from forq.signing import Keyring
@@ -50,7 +51,8 @@ _REGISTERED_S = 10.0
 class Client:
     """A Redis, and how jobs are written there.
 
-    - `url`: FORQ_REDIS_URL, else ``redis://localhost:6379/0``.
+    - `url`: FORQ_REDIS_URL, else ``redis://localhost:6379/0``, and what that lacks of
+      FORQ_REDIS_USERNAME, FORQ_REDIS_PASSWORD and FORQ_REDIS_CA (a file).
     - `namespace`: what all keys begin with; FORQ_NAMESPACE, else ``forq``.
     - `codec`: how arguments travel: ``msgpack``, or ``pickle``.
     - `keys`: secret keys, a list or separated by commas: the first one signs, all of them verify;
@@ -77,7 +79,7 @@ class Client:
 
         from forq.store.connect import connect, mask  # noqa: PLC0415
 
-        self._url = url or os.environ.get("FORQ_REDIS_URL") or DEFAULT_URL
+        self._url = url or completed(os.environ.get("FORQ_REDIS_URL") or DEFAULT_URL)
         self.url: str = mask(self._url)  #: with the password hidden
         self.namespace: str = _namespace(namespace or os.environ.get("FORQ_NAMESPACE"))
         self.codec: str = codecs.get(codec).name

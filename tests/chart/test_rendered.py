@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from typing import Any
 
 import pytest
 
+from forq_operator.cli import operator
 from forq_operator.manifests import POOL_LABEL, deployment
+from forq_operator.rbac import LEASE_RULES, POOL_RULES
 from tests.chart.helm import KUBERNETES, helm, objects, template
 from tests.chart.places import CHART, CRD, read
 from tests.operator.making import pool
@@ -87,10 +88,8 @@ def test_rights_are_those_that_the_operator_lists() -> None:
     made = objects()
     role = made["ClusterRole", "", NAME]
     lease = made["Role", "system", f"{NAME}-lease"]
-    if importlib.util.find_spec("forq_operator.rbac"):  # written at the same time as this
-        rbac = importlib.import_module("forq_operator.rbac")
-        assert rules_of(role) == rules_of({"rules": rbac.POOL_RULES})
-        assert rules_of(lease) == rules_of({"rules": rbac.LEASE_RULES})
+    assert rules_of(role) == rules_of({"rules": POOL_RULES})
+    assert rules_of(lease) == rules_of({"rules": LEASE_RULES})
     assert all(
         rule.get("resourceNames") == [NAME] or rule["verbs"] == ["create"]
         for rule in lease["rules"]
@@ -151,14 +150,19 @@ def test_pod_is_restricted_and_probed() -> None:
     env = environment(objects())
     assert env["FORQ_HEALTH_PORT"] == str(ports["health"])
     assert env["FORQ_METRICS_PORT"] == str(ports["metrics"])
-    for probe in ("livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"]["path"] == "/healthz"
-        assert container[probe]["httpGet"]["port"] in ports
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
     assert env["FORQ_LEASE_NAME"] == NAME
     assert [one["topologyKey"] for one in pod["topologySpreadConstraints"]] == [
         "kubernetes.io/hostname",
         "topology.kubernetes.io/zone",
     ]
+
+
+def test_command_reads_the_variables_that_are_set() -> None:
+    known = {param.envvar for param in operator.params}
+    env = environment(objects({"watch": {"namespaces": ["a"]}}))
+    assert set(env) <= known
 
 
 def test_pod_takes_what_is_given() -> None:

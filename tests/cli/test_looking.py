@@ -56,6 +56,10 @@ def test_info_shows_workers(place: Place) -> None:
     assert (second["state"], second["queues"]) == ("draining", ["mail"])
     line = next(x for x in place.run("info").out.splitlines() if x.startswith("w1"))
     assert line.split() == ["w1", "busy", "1", "4", "12/s", "mail", "box"]
+    inside = {**said, "pod": "pod-1", "pool": "shop/mail"}
+    client.run(client.store.heartbeat("w2", inside, ttl_ms=60_000))
+    ends = [x.split()[-2:] for x in place.run("info").out.splitlines() if x[:2] in ("w1", "w2")]
+    assert ends == [["-", "box"], ["shop/mail", "pod-1"]]
     assert place.run("info", "nope").code == 3
 
 

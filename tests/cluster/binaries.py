@@ -6,7 +6,6 @@ import hashlib
 import os
 import platform
 import re
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -14,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster import golang
 from tests.cluster.places import CACHE, HERE, PROGRAMS
 from tests.cluster.programs import ClusterError, again, alone, say
 
@@ -119,27 +119,30 @@ def _published(name: str, package: str) -> Program:
 
 
 def _build(program: Program) -> None:
-    if not shutil.which("go"):
-        raise ClusterError(
-            "Go is needed to build Kubernetes (the version is in tests/cluster/go/go.mod);\n"
-            "or install kind and a container engine, which are used where they are there"
-        )
+    go = golang.go()
     began = time.monotonic()
     say(f"building {program.name} (once for this machine)")
     with tempfile.TemporaryDirectory(dir=program.file.parent) as folder:
-        again(3, lambda: _go(program, Path(folder)))
+        again(3, lambda: _go(go, program, Path(folder)))
         # Whole or not at all, also when the power goes.
         Path(folder, program.name).rename(program.file)
     size = program.file.stat().st_size / 1e6
     say(f"built {program.name}: {time.monotonic() - began:.0f} s, {size:.0f} MB")
 
 
-def _go(program: Program, folder: Path) -> str:
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOBIN": str(folder)}
+def _go(go: str, program: Program, folder: Path) -> str:
+    # A module may ask for a newer Go, which is a module, too.
+    environment = {
+        "GOTOOLCHAIN": "auto",
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOWORK": "off",
+        "GOBIN": str(folder),
+    }
     verb, *rest = program.build
     target = ["-o", str(folder / program.name)] if verb == "build" else []
     process = subprocess.Popen(
-        ["go", verb, "-v", "-trimpath", *target, *rest],
+        [go, verb, "-v", "-trimpath", *target, *rest],
         cwd=_MODULE,
         env=environment,
         stdin=subprocess.DEVNULL,

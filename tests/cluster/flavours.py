@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from tests.cluster import kind, native, node
-from tests.cluster.places import LOCK
+from tests.cluster.places import LOCK, SESSION_LOCK
 from tests.cluster.programs import ClusterError, alone
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 #: Says which of the two, where the machine would have either.
 VARIABLE = "FORQ_TEST_CLUSTER"
-#: Says that the cluster that is up ends with whatever runs now: nobody else uses it.
-OURS = "FORQ_TEST_CLUSTER_OURS"
+#: Says that the caller has lent a cluster, and whether it is "ours" alone, or was "there" before.
+LENT = "FORQ_TEST_CLUSTER_LENT"
 
 
 class Flavour(Protocol):
@@ -56,15 +56,21 @@ def chosen() -> Flavour:
 def lent() -> Iterator[bool]:
     """Have a cluster that is up: the one that is there, else one that ends with the block.
 
-    Tells whether it is the latter, which nobody else uses.
+    Tells whether it is the latter, which nobody else uses. One process at a time has a cluster: the
+    names of images, and the operator, are there once.
     """
-    if not chosen().problems():
-        yield os.environ.get(OURS) == "1"
+    told = os.environ.get(LENT)
+    if told:
+        yield told == "ours"
         return
-    try:
-        with alone(LOCK, "up"):
-            chosen().up()
-        yield True
-    finally:
-        with alone(LOCK, "down"):
-            chosen().down()
+    with alone(SESSION_LOCK, "tests on the cluster"):
+        ours = bool(chosen().problems())
+        try:
+            if ours:
+                with alone(LOCK, "up"):
+                    chosen().up()
+            yield ours
+        finally:
+            if ours:
+                with alone(LOCK, "down"):
+                    chosen().down()

@@ -18,6 +18,8 @@ CACHE = _home("XDG_CACHE_HOME", ".cache")
 STATE = _home("XDG_STATE_HOME", ".local/state")
 #: Two of these commands at the same time would be in each other's way.
 LOCK = STATE.with_suffix(".lock")
+#: And so would two sessions of tests.
+SESSION_LOCK = STATE.with_name("session.lock")
 
 KUBECONFIG = STATE / "kubeconfig"
 PROGRAMS = STATE / "bin"

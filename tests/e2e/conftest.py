@@ -55,25 +55,15 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def load(cluster: Flavour, pytestconfig: pytest.Config) -> Iterator[Callable[[str], None]]:
-    """Give a function that gives the cluster an image of ours, built if need be.
-
-    One session at a time has the cluster for such tests: names of images, and the operator, are
-    there once. The first wait of a session is for the one before it.
-    """
+def load(cluster: Flavour, pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Give a function that gives the cluster an image of ours, built if need be."""
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
 
     def load(tag: str) -> None:
         with capture.global_and_fixture_disabled(), alone(LOCK, f"loading {tag}"):
             cluster.load(images.OURS[tag]())
 
-    with capture.global_and_fixture_disabled():
-        held = alone(LOCK.with_name("e2e.lock"), "tests on the cluster")
-        held.__enter__()
-    try:
-        yield load
-    finally:
-        held.__exit__(None, None, None)
+    return load
 
 
 @pytest.fixture(scope="session")

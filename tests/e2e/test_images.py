@@ -52,10 +52,11 @@ def test_a_worker_runs_jobs_and_can_write_to_its_tmp_only(
 ) -> None:
     assert queue.enqueue(jobs.sleep, 0.1).result(timeout=30) == worker
     inside = (
-        "import os, sys; from pathlib import Path; Path('/tmp/file').write_text('text');"
-        "print(os.getuid(), [at for at in ('/app', sys.prefix, '/') if os.access(at, os.W_OK)])"
+        "import getpass, os, sys; from pathlib import Path; Path('/tmp/file').write_text('text');"
+        "print(os.getuid(), getpass.getuser(),"
+        " [at for at in ('/app', sys.prefix, '/') if os.access(at, os.W_OK)])"
     )
-    assert space.execute(worker, "python", "-c", inside) == "65532 []\n"
+    assert space.execute(worker, "python", "-c", inside) == "65532 forq []\n"
 
 
 def test_a_job_over_its_limit_is_killed_and_its_pod_is_not(

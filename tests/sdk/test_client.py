@@ -46,6 +46,15 @@ class TestProcessDefault:
         assert queue.client.keyring
         assert queue.client.allowed_modules == ("app", "lib.tasks")
 
+    def test_the_parts_of_the_url_that_stand_apart(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FORQ_REDIS_URL", "redis://example.test/3")
+        monkeypatch.setenv("FORQ_REDIS_USERNAME", "me")
+        monkeypatch.setenv("FORQ_REDIS_PASSWORD", "secret")
+        assert repr(default()) == "<Client redis://me:***@example.test/3 namespace=forq>"
+        assert forq.configure().url == "redis://me:***@example.test/3"
+        # One that a program gives is another Redis, maybe: it gets no password.
+        assert Client("redis://elsewhere").url == "redis://elsewhere"
+
     def test_queues_follow_configure(self, redis_url: str) -> None:
         queue = Queue("late")
         client = forq.configure(redis_url, namespace="late", codec="pickle")

@@ -28,6 +28,10 @@ def sleep(seconds: float) -> float:
     return seconds
 
 
+def enqueue_another(queue: str) -> str:
+    return forq.Queue(queue).enqueue(add, 1, 1).id
+
+
 def note(file: str, text: str = "") -> int:
     """Append a line: this process's id and `text`."""
     with Path(file).open("a") as lines:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import signal
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from forq import Retry
+from forq_operator import readings
+from forq_worker.heartbeat import busy_ages
 from tests.worker import jobs
 from tests.worker.conftest import eventually
 
@@ -77,5 +81,56 @@ def test_a_restarted_container_goes_on_under_the_same_name(stage: Stage) -> None
     assert stage.client.run(stage.client.store.workers()) == ()
 
 
+@pytest.mark.parametrize("isolation", ["fork", "reuse"])
+def test_a_heartbeat_tells_how_long_jobs_have_run(stage: Stage, isolation: str) -> None:
+    def info() -> dict[str, str]:
+        found = stage.client.run(stage.client.store.workers())
+        return found[0].info if found else {}
+
+    worker = stage.start("long", "short", "--isolation", isolation, "-c", "2", lease=5)
+    eventually(info)
+    assert "ages" not in info()
+    assert info()["busy"] == "0"
+    for _ in range(2):
+        stage.queue("long").enqueue(jobs.hold, stage.file(), 60)
+    stage.pid_in(line=1)
+    eventually(lambda: info()["busy"] == "2", 7)  # the next beat comes within 5 s
+    told = re.fullmatch(r"long:(\d+),(\d+)", info()["ages"])
+    assert told
+    older = max(int(age) for age in told.groups())
+    eventually(lambda: int(info()["ages"].split(":")[1].split(",")[0]) >= older + 4, 7)
+    worker.kill()
+    eventually(lambda: info().get("draining"), 2)
+    worker.kill()
+    assert worker.wait() == 0
+
+
+def test_the_ages_of_many_jobs_are_those_of_the_oldest() -> None:
+    def seat(number: int, started: int, queue: str, current: int | None = None) -> Any:
+        held = SimpleNamespace(claimed=SimpleNamespace(queue=queue))
+        return SimpleNamespace(
+            current=number if current is None else current,
+            jobs={number: held, -number: held},
+            age=lambda now: now - started,
+        )
+
+    idle = SimpleNamespace(current=0, jobs={}, age=lambda now: 0.0)
+    unstarted = seat(9, 0, "mail", current=0)
+    gone = seat(9, 0, "mail", current=7)  # its report is on the way
+    few = [seat(1, 100, "thumbs"), idle, seat(2, 50, "mail"), unstarted, gone, seat(3, 90, "mail")]
+    crew: Any = SimpleNamespace(seats=few)
+    told = busy_ages([crew], 150.9)
+    assert told == "mail:100,60 thumbs:50"
+    assert readings.busy_ages({"ages": told}, 2.0) == (
+        *(("mail", 102.0), ("mail", 62.0)),
+        ("thumbs", 52.0),
+    )
+    crew.seats = [seat(n, n, "mail") for n in range(1, 300)]
+    assert busy_ages([crew], 1000.0) == "mail:" + ",".join(str(n) for n in range(999, 899, -1))
+    assert busy_ages([], 0.0) == ""
+
+
 def test_a_name_that_is_given_goes_before_the_pods(stage: Stage) -> None:
-    assert "worker mine:" in stage.run("--name", "mine", env=POD).log
+    log = stage.run("--name", "mine", env={**POD, "FORQ_POOL": "shop/mail"}).log
+    assert "worker mine:" in log
+    assert f"pod={NAME} pool=shop/mail" in log

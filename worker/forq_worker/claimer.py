@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _LONGEST_BLOCK_S = 5.0
 _MOST = 1000  # jobs in one claim
 
-#: What else an idle worker sends for each queue and in all, in commands a second (see `upkeep`).
+#: What else an idle worker sends for each queue and in all, in commands a second (see `upkeep`
+#: and `heartbeat`).
 _PER_QUEUE = 0.25
 _IN_ALL = 0.3
 

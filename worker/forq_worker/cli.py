@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from forq.cli.settings import FAILED, OK, Command, Settings, output_options, redis_options
 from forq.errors import ForqError, InvalidOption
+from forq.location import completed
 from forq.names import worker_of_pod
 
 if TYPE_CHECKING:
@@ -138,6 +140,7 @@ def worker(ctx: click.Context, /, **given: Any) -> int:
         keys=_listed("FORQ_SECRET_KEY"),
         allowed_modules=_listed("FORQ_ALLOWED_MODULES"),
     )
+    config = replace(config, url=completed(config.url))
     try:
         config.validate()
     except InvalidOption as error:

@@ -33,8 +33,8 @@ class WorkerConfig:
 
     #: The queues to serve, in strict order: a job of the second waits while the first has any.
     queues: tuple[str, ...] = ("default",)
-    #: Where Redis is.
-    url: str = "redis://localhost:6379/0"
+    #: Where Redis is. Not shown: it may hold a password.
+    url: str = field(default="redis://localhost:6379/0", repr=False)
     #: The prefix of all keys in Redis.
     namespace: str = "forq"
     #: Secret keys: the first signs, all verify; none: nothing is signed. Never shown.

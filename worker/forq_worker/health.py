@@ -32,7 +32,8 @@ class Health:
         )
         async with server:
             port = server.sockets[0].getsockname()[1]
-            self._supervisor.log.info(f"health on http://{config.health_host}:{port}/livez")
+            host = f"[{config.health_host}]" if ":" in config.health_host else config.health_host
+            self._supervisor.log.info(f"health on http://{host}:{port}/livez")
             await server.serve_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,6 +6,7 @@ It speaks to Redis and to processes, and never imports a user's code.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from contextlib import suppress
@@ -17,6 +18,7 @@ from forq.store import Store
 from forq.store.connect import aconnect, check, mask
 from forq_worker.claimer import Claimer
 from forq_worker.dispatcher import Dispatcher
+from forq_worker.heartbeat import Heartbeat
 from forq_worker.ledger import Ledger
 from forq_worker.link import Link
 from forq_worker.logs import Log
@@ -63,6 +65,7 @@ class Supervisor:
         self.renewer = Renewer(config, self.store, self.link, self.ledger)
         self.renewer.undertaker, self.renewer.log = self.undertaker, self.log
         self.upkeep = Upkeep(config, self.store, self.link, self.log)
+        self.heartbeat = Heartbeat(config, self.store, self.link, self.dispatcher)
         self.roster = Roster(config, self.dispatcher, self.log, self.stats)
         self.watcher = Watcher(config, self.ledger, self.dispatcher, self.log)
         self.watcher.on_away = self.renewer.at_once
@@ -89,11 +92,13 @@ class Supervisor:
 
     def _greet(self) -> None:
         config = self.config
+        places = {"pod": os.environ.get("FORQ_POD"), "pool": os.environ.get("FORQ_POOL")}
         self.log.info(
             f"forq {version('forq')} worker {config.name}: queues {', '.join(config.queues)};"
             f" {config.concurrency} slots, {config.isolation}; {mask(config.url)}"
             f" namespace {config.namespace}; jobs are"
-            f" {'signed' if config.keys else 'not signed'}"
+            f" {'signed' if config.keys else 'not signed'}",
+            **{name: value for name, value in places.items() if value},
         )
 
     def _handle_signals(self) -> None:
@@ -126,7 +131,7 @@ class Supervisor:
         self._spawn(self.renewer.run())
         self._spawn(self.upkeep.recover(self.settler, self.undertaker))
         self._spawn(self.upkeep.maintain())
-        self._spawn(self.upkeep.heartbeat(lambda: self.dispatcher.busy))
+        self._spawn(self.heartbeat.run(self.stats))  # not before it can run jobs
         if self.config.watch:
             from forq_worker.reload import Reloader  # noqa: PLC0415 - development only
 
@@ -159,7 +164,7 @@ class Supervisor:
             self.dispatcher.take_back(crew)
         if self.dispatcher.busy:
             with suppress(ForqError):
-                await self.upkeep.beat(self.dispatcher.busy, draining=True)
+                await self.heartbeat.beat()
         await self._wait_for_jobs(self.config.grace, urgent=True)
         for held in self.ledger.seated():
             held.condemned = held.condemned or Why.DRAIN

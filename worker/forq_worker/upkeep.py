@@ -1,24 +1,19 @@
 """Upkeep: what any worker does for all: recover expired leases, drop what is past its time.
 
-And for itself: its heartbeat. Each loop ends by being cancelled; Redis being away only delays it.
+Each loop ends by being cancelled; Redis being away only delays it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import secrets
-import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from forq.errors import ForqError
 from forq_worker.ledger import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from forq.records import Claimed
     from forq.store import Store
     from forq_worker.config import WorkerConfig
@@ -31,8 +26,6 @@ if TYPE_CHECKING:
 _RECOVER_S = 3.0
 _RECOVER_MANY_S = 4.5  # with several queues: an idle worker sends one command a second at most
 _MAINTAIN_S = 60.0
-_HEARTBEAT_S = 15.0
-_HEARTBEAT_TTL_MS = 60_000
 
 
 class Upkeep:
@@ -81,34 +74,6 @@ class Upkeep:
                     )
                 except ForqError:
                     continue
-
-    async def heartbeat(self, busy: Callable[[], int]) -> None:
-        """Say that this worker is alive, and what it does."""
-        while True:
-            with suppress(ForqError):
-                await self.beat(busy())
-            await asyncio.sleep(_HEARTBEAT_S * random.uniform(0.9, 1.0))
-
-    async def beat(self, busy: int, *, draining: bool = False) -> None:
-        """Send one heartbeat; raises ForqError."""
-        info = {
-            "queues": " ".join(self._config.queues),
-            "slots": str(self._config.concurrency),
-            "busy": str(busy),
-            "isolation": self._config.isolation,
-            "host": socket.gethostname(),
-            "pid": str(os.getpid()),
-            "pod": os.environ.get("FORQ_POD", ""),
-            "pool": os.environ.get("FORQ_POOL", ""),
-            "draining": "1" if draining else "",
-        }
-        await self._link.run(
-            self._store.heartbeat(
-                self._config.name,
-                {name: value for name, value in info.items() if value},
-                ttl_ms=_HEARTBEAT_TTL_MS,
-            )
-        )
 
 
 def _outside(claimed: Claimed) -> Held:

@@ -149,6 +149,9 @@ class Api:
                 await self._raise_for(response)
             yield _events(response, f"the watch of {place.resource}")
         finally:
+            # To end TLS politely would be to wait for a server that may be frozen.
+            if response.connection and response.connection.transport:
+                response.connection.transport.abort()
             response.close()
 
     async def credentials(self) -> Credentials:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from forq.names import worker_of_pod
 from forq_operator.cluster.objects import mapping, mappings, number, seconds, text
 from forq_operator.manifests import DELETION_COST, POOL_LABEL, TEMPLATE_LABEL
 from forq_operator.podtemplate import CONTAINER
@@ -30,7 +31,6 @@ _RESTARTS = 2
 #: It has to run for so long to be taken for well again.
 _WELL_AFTER_S = 60.0
 _LONGEST = 300
-_NAME_LENGTH = 46
 
 
 class PodRecord(NamedTuple):
@@ -77,7 +77,7 @@ def read_pod(found: dict[str, Any]) -> PodRecord | None:
         worker=WorkerReading(
             pod=name,
             template=template,
-            name=worker_name(name),
+            name=worker_of_pod(name),
             slots=_slots(spec),
             ready=_condition(status, "Ready").get("status") == "True" and not terminating,
             terminating=terminating,
@@ -89,11 +89,6 @@ def read_pod(found: dict[str, Any]) -> PodRecord | None:
         shaky=shaky,
         why=why,
     )
-
-
-def worker_name(pod: str) -> str:
-    """Return the name by which a pod's worker goes in Redis."""
-    return pod[-_NAME_LENGTH:].lstrip("-.")
 
 
 def _slots(spec: dict[str, Any]) -> int:

@@ -23,7 +23,7 @@ from forq_operator.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from forq_operator.cluster.api import Api
+    from forq_operator.cluster.api import Api, Place
     from forq_operator.cluster.holdings import Holdings
     from forq_operator.cluster.objects import DeploymentRecord
     from forq_operator.cluster.podreading import PodRecord
@@ -34,10 +34,11 @@ log = logging.getLogger(__name__)
 #: The cost of a pod that is to go; pods have 0 by default.
 COST = "-1000"
 _AT_ONCE = 8
+_TRIES = 4
 #: After so long without the expected end, an order counts as done, whatever happened.
 _GIVE_UP_S = 60.0
 
-Place = tuple[str, str, str]  # namespace, pool, template
+Spot = tuple[str, str, str]  # namespace, pool, template
 
 
 class Retiring:
@@ -48,7 +49,7 @@ class Retiring:
         self._tally = tally or Tally()
         self._holdings = holdings
         self._prepared: dict[str, float] = {}  # a pod's uid → since when its cost is set
-        self._orders: dict[Place, list[removing.Order]] = {}
+        self._orders: dict[Spot, list[removing.Order]] = {}
         #: Pods that were deleted in place of those chosen; and those of them that were at work.
         self.missed: Counter[tuple[str, str]] = Counter()
         self.killed: Counter[tuple[str, str]] = Counter()
@@ -114,7 +115,7 @@ class Retiring:
                 del self._orders[place]
 
     def _done(
-        self, place: Place, order: removing.Order, alive: frozenset[str], replicas: int
+        self, place: Spot, order: removing.Order, alive: frozenset[str], replicas: int
     ) -> bool:
         result = removing.outcome(order, alive, replicas)
         if result is None:
@@ -143,31 +144,34 @@ class Retiring:
         self._orders.setdefault(place, []).append(order)
 
     async def resize(self, deployment: DeploymentRecord, replicas: int) -> None:
-        """Set replicas, unless the Deployment has changed since it was last seen."""
-        if replicas == deployment.replicas:
-            return
-        place = DEPLOYMENTS.at(deployment.namespace, deployment.name)
-        body = {
-            "metadata": {"resourceVersion": str(deployment.version)},
-            "spec": {"replicas": replicas},
-        }
-        try:
-            answer = await self._api.patch(place, body)
-        except Conflict:
-            answer = await self._api.get(place)
-            self._take(answer)
-            raise
-        except NotFound:
-            self._holdings.deployments.removed(
-                deployment.namespace, deployment.name, deployment.version
-            )
-            raise
-        self._take(answer)
+        """Set replicas, unless the Deployment has changed since it was last seen.
 
-    def _take(self, answer: dict[str, object]) -> None:
+        More of them do no harm, so for more it is looked at again: its status alone changes the
+        version, several times in its first second.
+        """
+        seen, tries = deployment, _TRIES if replicas > deployment.replicas else 1
+        while seen.replicas != replicas:
+            tries -= 1
+            try:
+                answer = await self._api.patch(_place(seen), _scaled(seen, replicas))
+            except NotFound:
+                self._holdings.deployments.removed(seen.namespace, seen.name, seen.version)
+                raise
+            except Conflict:
+                found = self.take(await self._api.get(_place(seen)))
+                if not tries or found is None or found.replicas != deployment.replicas:
+                    raise
+                seen = found
+            else:
+                self.take(answer)
+                return
+
+    def take(self, answer: dict[str, object]) -> DeploymentRecord | None:
+        """Keep what the API server answered of a Deployment, before the watch tells of it."""
         record = read_deployment(answer)
         if record:
             self._holdings.deployments.changed(record)
+        return record
 
     async def _costs(self, pods: Sequence[PodRecord], cost: str | None) -> None:
         """Set the cost of pods, or take it away; a few at the same time."""
@@ -195,3 +199,14 @@ class Retiring:
         record = read_pod(answer)
         if record:
             self._holdings.pods.changed(record)
+
+
+def _place(deployment: DeploymentRecord) -> Place:
+    return DEPLOYMENTS.at(deployment.namespace, deployment.name)
+
+
+def _scaled(deployment: DeploymentRecord, replicas: int) -> dict[str, object]:
+    return {
+        "metadata": {"resourceVersion": str(deployment.version)},
+        "spec": {"replicas": replicas},
+    }

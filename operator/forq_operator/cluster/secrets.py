@@ -171,4 +171,4 @@ def _completed(url: str, pool: Pool, values: dict[SecretKey, str]) -> str:
 
 
 def _unknown(reason: str, message: str) -> Unknown:
-    return Unknown(reason, message, time.time())
+    return Unknown(reason, message, time.monotonic())

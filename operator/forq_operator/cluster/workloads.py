@@ -153,7 +153,7 @@ class Workloads:
         except NotFound:
             pass
         except Conflict:
-            self._take(await self._api.get(place))
+            self._retiring.take(await self._api.get(place))
             return
         self._holdings.deployments.removed(found.namespace, found.name, found.version)
 
@@ -179,7 +179,7 @@ class Workloads:
         except AlreadyExists:
             answer = await self._existing(pool)
         self._refusals.pop(pool.uid, None)
-        self._take(answer)
+        self._retiring.take(answer)
 
     async def _existing(self, pool: Pool) -> dict[str, object]:
         """Return the Deployment of this name, which the watch has not told of yet."""
@@ -203,9 +203,9 @@ class Workloads:
         }
         place = DEPLOYMENTS.at(found.namespace, found.name)
         try:
-            self._take(await self._api.patch(place, body))
+            self._retiring.take(await self._api.patch(place, body))
         except Conflict:
-            self._take(await self._api.get(place))
+            self._retiring.take(await self._api.get(place))
 
     async def _budget(self, pool: Pool) -> None:
         """See that the pool has its PodDisruptionBudget."""
@@ -219,11 +219,6 @@ class Workloads:
         record = read_budget(await self._api.patch(place, disruption_budget(pool), kind="apply"))
         if record:
             self._holdings.budgets.changed(record)
-
-    def _take(self, answer: dict[str, object]) -> None:
-        record = read_deployment(answer)
-        if record:
-            self._holdings.deployments.changed(record)
 
 
 def _on_our_clock(since: float, now: float) -> float:

@@ -180,6 +180,7 @@ def _worker_part(reading: Reading) -> output.Table | str:
     if not reading.workers:
         return "no workers: start one with 'forq worker' in your project's folder"
     rated = any(_number(view.info.get("rate")) for view in reading.workers)
+    pooled = any(view.info.get("pool") for view in reading.workers)
     columns = [
         "worker",
         "state",
@@ -187,6 +188,7 @@ def _worker_part(reading: Reading) -> output.Table | str:
         ">slots",
         *([">rate"] if rated else []),
         "queues",
+        *(["pool"] if pooled else []),
         "host",
     ]
     table = output.Table(columns, title="Workers")
@@ -200,6 +202,7 @@ def _worker_part(reading: Reading) -> output.Table | str:
             said.get("slots", "-"),
             *((speed,) if rated else ()),
             ", ".join(view.queues),
+            *((said.get("pool", "-"),) if pooled else ()),
             said.get("pod") or said.get("host", "-"),
         )
     return table

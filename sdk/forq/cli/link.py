@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from forq.cli.failures import NotFound
 from forq.cli.settings import Settings
+from forq.location import completed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def queue_names(ctx: click.Context, timeout_s: float) -> list[str]:
 
     chosen = ctx.find_object(Settings) or Settings()
     try:
-        runner = connect(chosen.url or DEFAULT_URL, timeout_s=timeout_s)
+        runner = connect(chosen.url or completed(DEFAULT_URL), timeout_s=timeout_s)
         try:
             names = runner.run(Store(chosen.namespace or DEFAULT_NAMESPACE).queues())
             return sorted(names)

@@ -5,10 +5,12 @@ Imports click only. The global options may stand before or after the command's n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from forq.location import completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +29,7 @@ INTERRUPTED = 130
 class Settings:
     """The global options of one call; None where nothing was said (the environment decides)."""
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)  # it may hold a password
     namespace: str | None = None
     json: bool = False
     debug: bool = False
@@ -76,6 +78,7 @@ def write_examples(formatter: click.HelpFormatter, examples: tuple[str, ...]) ->
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Store a global option's value; what stands later on the command line wins."""
     if value is not None and value is not False and param.name is not None:
+        value = completed(value) if param.name == "url" else value
         setattr(ctx.ensure_object(Settings), param.name, value)
 
 
