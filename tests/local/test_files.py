@@ -11,6 +11,7 @@ import pytest
 
 from forq_operator.local import outfit
 from forq_operator.local.poolfiles import BadFile, read
+from forq_operator.local.whereabouts import Named, named_url
 from forq_operator.spec import parse
 from tests.operator import bad_pools
 
@@ -102,11 +103,28 @@ def test_the_command_line_says_it_in_one_line(stage: Stage) -> None:
     code, said = up()
     assert code == 1
     assert "pool 'p': what its Redis needs beside spec.redis.url is in a Secret" in said
-    assert "--url or FORQ_REDIS_URL" in said
+    assert "set FORQ_REDIS_PASSWORD, or name another Redis by --url" in said
 
 
 def _pool(**changes: Any) -> Any:
     return parse(bad_pools.pool({f"spec.{name}": value for name, value in changes.items()}))
+
+
+def test_which_redis_a_pool_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORQ_REDIS_PASSWORD", raising=False)
+    reference = {"secretKeyRef": {"name": "redis", "key": "password"}}
+    plain, secret = (
+        _pool(redis={"url": "redis://own/0"}),
+        _pool(redis={"url": "redis://own/0", "passwordFrom": reference}),
+    )
+    silent = _pool(redis={"urlFrom": reference})
+    typed, shell = Named("redis://typed/0"), Named(environment="redis://shell/0")
+    assert {named_url(pool, typed) for pool in (plain, secret, silent)} == {"redis://typed/0"}
+    assert named_url(plain, shell) == "redis://own/0"
+    assert {named_url(pool, shell) for pool in (secret, silent)} == {"redis://shell/0"}
+    assert named_url(silent, Named()) == ""
+    monkeypatch.setenv("FORQ_REDIS_PASSWORD", "pw")
+    assert named_url(secret, shell) == "redis://:pw@own/0"
 
 
 def test_a_template_is_what_workers_are_given() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from forq.client import DEFAULT_URL
 from forq.errors import ConfigurationError
+from forq.location import completed
 from forq_operator.asking import given, live
 from forq_operator.asking.answer import Answer
 from forq_operator.deciding import decide
@@ -39,12 +40,12 @@ def choose(pools: Sequence[Pool], name: str | None, namespace: str | None) -> li
 
 def look(pool: Pool, named: Named, pools: Sequence[Pool]) -> Answer:
     """Decide by what the pool's Redis shows now; raises ForqError when it does not answer."""
-    url = named_url(pool, named) or DEFAULT_URL
+    url = named_url(pool, named) or completed(DEFAULT_URL)
     sharing = [
         other
         for other in pools
         if other.redis.prefix == pool.redis.prefix
-        and (named_url(other, named) or DEFAULT_URL) == url
+        and (named_url(other, named) or completed(DEFAULT_URL)) == url
     ]
     seen = live.look(pool, url, sharing)
     decision, _ = decide(pool, seen.observed, seen.state, seen.at)

@@ -5,11 +5,13 @@ It starts our own when the first pool needs it. The names in Secrets mean nothin
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from forq.cli.devredis import usual_port
 from forq.embedded import EmbeddedRedis
 from forq.errors import ConfigurationError
+from forq.location import completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,13 +72,24 @@ class Whereabouts:
 def named_url(pool: Pool, named: Named) -> str:
     """Return the URL that somebody named for the pool's Redis; '' when nobody did.
 
-    Raises ConfigurationError when the pool names one that cannot be reached without its Secrets.
+    What the pool takes out of Secrets beside its URL must stand in our environment. Raises
+    ConfigurationError when it does not, and no other Redis is named.
     """
-    of_pool = "" if pool.redis.secrets else pool.redis.url
+    redis = pool.redis
+    missing = [
+        variable
+        for variable, key in (
+            ("FORQ_REDIS_USERNAME", redis.username),
+            ("FORQ_REDIS_PASSWORD", redis.password),
+            ("FORQ_REDIS_CA", redis.ca),
+        )
+        if key and variable not in os.environ
+    ]
+    of_pool = completed(redis.url) if redis.url and not missing else ""
     found = named.command_line or of_pool or named.environment
-    if not found and pool.redis.url:
+    if not found and redis.url:
         raise ConfigurationError(
             f"pool '{pool.name}': what its Redis needs beside spec.redis.url is in a Secret,"
-            " which is not here: give the whole URL by --url or FORQ_REDIS_URL"
+            f" which is not here: set {' and '.join(missing)}, or name another Redis by --url"
         )
     return found

@@ -100,7 +100,8 @@ class DemoPool:
         return _YAML.format(
             name=self.queue,
             prefix=self.namespace,
-            slots=max(1, (os.cpu_count() or 1) // 2),
+            # A container may be granted fewer processors than it sees, so not one for each.
+            slots=2 if (os.cpu_count() or 1) > REPLICAS else 1,
             lease=LEASE_SECONDS,
             replicas=REPLICAS,
         )
