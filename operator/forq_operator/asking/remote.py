@@ -61,15 +61,18 @@ def ask(name: str, namespace: str, context: str) -> Answer:
 async def _ask(name: str, namespace: str, context: str) -> Answer:
     from forq_operator.cluster.api import POOLS, Api  # noqa: PLC0415 - comes with an extra
     from forq_operator.cluster.connection import Connection  # noqa: PLC0415 - as above
-    from forq_operator.cluster.errors import ApiError  # noqa: PLC0415 - as above
+    from forq_operator.cluster.errors import ApiError, NotFound  # noqa: PLC0415 - as above
 
     api = Api(Connection(context=context))
     try:
         found = await api.get(POOLS.at(namespace, name))
-    except ApiError as error:
+    except NotFound:
         raise NoAnswer(
-            f"the cluster does not tell about pool {namespace}/{name}: {error}"
+            f"there is no WorkerPool {name} in the namespace {namespace}: name another by -n, or a"
+            " pool of this machine by its file, with -f"
         ) from None
+    except ApiError as error:
+        raise NoAnswer(f"the WorkerPool {namespace}/{name} cannot be read: {error}") from None
     finally:
         await api.close()
     return Answer(namespace, name, found.get("status") or {})
