@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-#: What the tests' own image is called (Dockerfile in this folder).
-IMAGE = "localhost/forq-e2e:test"
+#: What the tests' own image is called (Dockerfile in this folder). Several who write tests on one
+#: machine at a time each say another FORQ_E2E_TAG.
+IMAGE = f"localhost/forq-e2e:{os.environ.get('FORQ_E2E_TAG', 'test')}"
 
 
 def pool(name: str, *, redis: str, queues: list[str], **changes: Any) -> dict[str, Any]:
