@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-#: What the tests' own image is called (Dockerfile in this folder). Several who write tests on one
-#: machine at a time each say another FORQ_E2E_TAG.
-IMAGE = f"localhost/forq-e2e:{os.environ.get('FORQ_E2E_TAG', 'test')}"
+from tests.cluster.images import E2E as IMAGE
+
+__all__ = ["IMAGE", "merged", "pool"]
 
 
 def pool(name: str, *, redis: str, queues: list[str], **changes: Any) -> dict[str, Any]:
