@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from tests.cluster.builders import Image
 
+#: The tests' own image. Several who write tests on one machine each say another FORQ_E2E_TAG.
+E2E = f"localhost/forq-e2e:{os.environ.get('FORQ_E2E_TAG', 'test')}"
+
 _ROOT = HERE.parents[1]
 _DOCKERFILES = HERE / "dockerfiles"
 #: What .dockerignore lets through.
@@ -132,7 +135,7 @@ def e2e_image() -> Image:
     """Return the worker's image with the jobs of tests/e2e in it."""
     worker, folder = worker_image(), _ROOT / "tests" / "e2e"
     dockerfile, parts = folder / "Dockerfile", ("jobs.py", "bad_deploy.py")
-    tag, arguments = "localhost/forq-e2e:test", {"WORKER": worker.tag}
+    tag, arguments = E2E, {"WORKER": worker.tag}
     return build_image(dockerfile, folder, tag, arguments, parts=parts)
 
 
@@ -161,6 +164,6 @@ OURS: dict[str, Callable[[], Image]] = {
     "localhost/redis:test": redis_image,
     "localhost/forq-worker:test": worker_image,
     "localhost/forq-operator:test": operator_image,
-    "localhost/forq-e2e:test": e2e_image,
+    E2E: e2e_image,
     "localhost/thumbnails:1": thumbnails_image,
 }

@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from tests.cluster import images
 from tests.cluster.places import LOCK
 from tests.cluster.programs import alone
-from tests.e2e import pools, redises, release
+from tests.e2e import pools, redises, release, workbench
 from tests.e2e.space import Space
 from tests.e2e.waiting import wait_until
 
@@ -79,10 +79,23 @@ def crd(cluster: Flavour) -> None:
     release.apply_crd()
 
 
-@pytest.fixture(scope="session")
-def operator(load: Callable[[str], None]) -> Iterator[release.Operator]:
-    """Have forq installed by its chart, with two replicas of the operator."""
-    load(release.IMAGE)
+def _scope(fixture_name: str, config: pytest.Config) -> Literal["module", "session"]:
+    return "module" if workbench.wanted() else "session"
+
+
+@pytest.fixture(scope=_scope)
+def operator(request: pytest.FixtureRequest) -> Iterator[release.Operator]:
+    """Have forq installed by its chart, with two replicas of the operator.
+
+    With FORQ_E2E_OPERATOR=process it is one process of this checkout, for the namespace of the
+    module only: quick, while tests are written.
+    """
+    if workbench.wanted():
+        request.getfixturevalue("crd")
+        with workbench.operator_for(request.getfixturevalue("space").name) as operator:
+            yield operator
+        return
+    request.getfixturevalue("load")(release.IMAGE)
     with release.installed() as operator:
         yield operator
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-#: What the tests' own image is called (Dockerfile in this folder).
-IMAGE = "localhost/forq-e2e:test"
+from tests.cluster.images import E2E as IMAGE
+
+__all__ = ["IMAGE", "merged", "pool"]
 
 
 def pool(name: str, *, redis: str, queues: list[str], **changes: Any) -> dict[str, Any]:
