@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from forq import Client, Queue
+from tests.e2e import workbench
 from tests.e2e.reach import reached
 from tests.e2e.space import is_ready
 from tests.e2e.waiting import wait_until
@@ -102,6 +103,8 @@ def redis_in(space: Space) -> Iterator[Redis]:
             url, decode_responses=True, socket_timeout=5, retry=Retry(NoBackoff(), 0)
         )
         with Client(url) as client, raw:
-            server = Redis(space, f"redis://{_NAME}.{space.name}.svc:{_PORT}/0", client, raw)
+            # An operator outside of the cluster cannot resolve its names.
+            inside = url if workbench.wanted() else f"redis://{_NAME}.{space.name}.svc:{_PORT}/0"
+            server = Redis(space, inside, client, raw)
             wait_until(server.answers, 30, f"Redis can be reached at {url}")
             yield server

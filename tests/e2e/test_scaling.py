@@ -43,7 +43,7 @@ def test_from_zero_within_seconds(
 ) -> None:
     queues = [f"{queue.name}-{n}" for n in range(TRIES)]
     pools = [
-        make_pool(suffix=f"-{n}", queues=[{"name": name}], scaling={"maxReplicas": 1})
+        make_pool(suffix=f"-{n}", queues=[name], scaling={"maxReplicas": 1})
         for n, name in enumerate(queues)
     ]
     wait_until(lambda: all(map(space.deployments, pools)), 60, "the pools are taken up")
