@@ -90,6 +90,8 @@ def settings() -> kopf.OperatorSettings:
     found.networking.connect_timeout = 5.0
     found.networking.request_timeout = 30.0
     found.queueing.worker_limit = _WORKERS
+    found.queueing.idle_timeout = 0.5  # an end waits for the workers of events
+    found.queueing.exit_timeout = 0.5
     found.process.ultimate_exiting_timeout = None
     # Nothing is stored in a resource; should that ever change, it is not under kopf's own name.
     found.persistence.finalizer = f"{GROUP}/finalizer"

@@ -80,41 +80,33 @@ class Operator:
 
     async def run(self) -> int:
         """Work until SIGTERM, SIGINT, or the loss of the Lease."""
-        config = self._config
         _log.info("forq %s operator, as %s", version("forq"), self._cluster.leader.identity)
         self._handle_signals()
         server = self._metrics()
         tasks: list[asyncio.Task[None]] = []
+        watching: asyncio.Task[None] | None = None
+        unwatch = asyncio.Event()
         try:
-            if not await self._unless_stopped(self._cluster.wait_for_crd()):
-                return self._code
-            # They begin before kopf does, which takes every later task for its own.
-            parts = (
-                self._cluster.run(),
-                self._tick_when_synced(),
-                self._show(),
-                self._unreadable(),
-            )
-            tasks = [asyncio.create_task(self._guarded(part)) for part in parts]
-            probe = ""
-            if config.health_port is not None:
-                probe = f"http://{_in_url(config.health_host)}:{config.health_port}/healthz"
-            wiring = handlers.Wiring(
-                registry=self._cluster.registry,
-                namespaces=config.watch_namespaces,
-                login=self._cluster.api.credentials,
-                ills=self._ills,
-                probe=probe,
-            )
-            ready = asyncio.Event()
-            signals = asyncio.create_task(self._take_signals_back(ready))
-            await handlers.watch(wiring, self._stop, ready)
-            signals.cancel()
+            if await self._unless_stopped(self._cluster.wait_for_crd()):
+                # They begin before kopf does, which takes every later task for its own.
+                parts = (
+                    self._cluster.run(),
+                    self._tick_when_synced(),
+                    self._show(),
+                    self._unreadable(),
+                )
+                tasks = [asyncio.create_task(self._guarded(part)) for part in parts]
+                watching = asyncio.create_task(self._guarded(self._watch(unwatch)))
+                await self._stop.wait()
         finally:
+            # Those that act first; kopf would wait for them.
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._loop.close()
+            unwatch.set()
+            if watching:
+                await asyncio.gather(watching, return_exceptions=True)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_END_S):
                     await self._cluster.close()
@@ -122,6 +114,23 @@ class Operator:
                 server.close()
         _log.info("ended")
         return self._code
+
+    async def _watch(self, unwatch: asyncio.Event) -> None:
+        """Watch the pools until told to end."""
+        config, probe = self._config, ""
+        if config.health_port is not None:
+            probe = f"http://{_in_url(config.health_host)}:{config.health_port}/healthz"
+        wiring = handlers.Wiring(
+            registry=self._cluster.registry,
+            namespaces=config.watch_namespaces,
+            login=self._cluster.api.credentials,
+            ills=self._ills,
+            probe=probe,
+        )
+        ready = asyncio.Event()
+        signals = asyncio.create_task(self._take_signals_back(ready))
+        await handlers.watch(wiring, unwatch, ready)
+        signals.cancel()
 
     # -- signals and ends ---------------------------------------------------------------------
 
@@ -144,12 +153,14 @@ class Operator:
         self._stop.set()
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Do `work`; return whether it was done before the process was told to end."""
+        """Do `work`, and raise what it raises; return whether it was done before the end."""
         task, stop = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
         await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
         for one in (task, stop):
             one.cancel()
         await asyncio.gather(task, stop, return_exceptions=True)
+        if not task.cancelled():
+            task.result()
         return not self._stop.is_set()
 
     def _parts(self) -> list[Coroutine[Any, Any, None]]:

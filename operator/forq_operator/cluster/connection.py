@@ -7,6 +7,7 @@ no resources, and retries nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
-from forq_operator.cluster.errors import Unavailable
+from forq.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,6 +122,7 @@ class Connection:
         except (ConfigException, OSError):
             pass  # a pod without a token may have a kubeconfig
         try:
+            _silence_the_loader()
             await load_kube_config(
                 self._kubeconfig or os.environ.get("KUBECONFIG") or None,
                 self._context or None,
@@ -128,5 +130,10 @@ class Connection:
                 persist_config=False,
             )
         except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
-            raise Unavailable(_NO_CLUSTER.format(error)) from None
+            raise ConfigurationError(_NO_CLUSTER.format(error)) from None
         return found
+
+
+def _silence_the_loader() -> None:
+    """Keep the library's "Config not found" out of the log: what matters of it is raised."""
+    logging.getLogger("kubernetes.aio.config.kube_config").setLevel(logging.ERROR)
