@@ -16,6 +16,8 @@ from tests.e2e import release
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.cluster.flavours import Flavour
+
 
 @pytest.fixture(scope="session")
 def base_image(load: Callable[[str], None]) -> str:
@@ -41,8 +43,14 @@ def alone(base_image: str, crd: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def space(alone: None) -> Iterator[str]:
-    """Give the name of an empty namespace."""
+def space(alone: None, bare_space: str) -> str:
+    """Give the name of an empty namespace for WorkerPools, which nobody else looks after."""
+    return bare_space
+
+
+@pytest.fixture
+def bare_space(cluster: Flavour) -> Iterator[str]:
+    """Give the name of an empty namespace for all but WorkerPools."""
     name = f"e2e-{secrets.token_hex(4)}"
     kubectl("create", "namespace", name)
     yield name
