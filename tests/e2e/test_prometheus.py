@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from forq import Retry, call
+from forq_operator.manifests import POOL_LABEL
 from tests.chart.places import CHART
 from tests.chart.prometheus import prometheus
 from tests.chart.queries import filled, of_board, of_rules, of_variables
@@ -21,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from forq import Queue
     from tests.chart.prometheus import Prometheus
+    from tests.e2e.redises import Redis
     from tests.e2e.release import Operator
-    from tests.e2e.space import Space
+    from tests.e2e.space import Object, Space
 
 #: Expressions that show trouble which this test does not make.
 QUIET = {"Brake put on", "Pods in trouble-A", "Workers' trouble-B"}
@@ -46,76 +48,70 @@ def api_proxy() -> Iterator[str]:
             process.terminate()
 
 
-def scraping(proxy: str, space: Space) -> dict[str, Any]:
-    """Return a configuration that finds pods like docs/metrics.md, and reads them by the proxy."""
-    sd = [{"role": "pod", "api_server": f"http://{proxy}"}]
-    meta = "__meta_kubernetes_"
-    through_proxy: list[dict[str, Any]] = [
-        {
-            "source_labels": [
-                f"{meta}namespace",
-                f"{meta}pod_name",
-                f"{meta}pod_container_port_number",
-            ],
-            "separator": "/",
-            "regex": "(.+)/(.+)/(.+)",
-            "replacement": "/api/v1/namespaces/$1/pods/$2:$3/proxy/metrics",
-            "target_label": "__metrics_path__",
-        },
-        {"target_label": "__address__", "replacement": proxy},
-        {"source_labels": [f"{meta}pod_name"], "target_label": "instance"},
-    ]
+class Targets:
+    """The pods to scrape, by the API server's proxy, with the labels that PodMonitors would give.
 
-    def keep(labels: list[str], regex: str) -> dict[str, Any]:
-        return {
-            "source_labels": [f"{meta}{one}" for one in labels],
-            "regex": regex,
-            "action": "keep",
+    In a file, since Debian's Prometheus cannot ask Kubernetes for them.
+    """
+
+    def __init__(self, proxy: str, folder: Path) -> None:
+        self._proxy = proxy
+        self._file = folder / "targets.json"
+        self.config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(CHART / "rules" / "forq.yaml")],
+            "scrape_configs": [
+                {
+                    "job_name": "forq",
+                    "honor_labels": True,
+                    "file_sd_configs": [{"files": [str(self._file)], "refresh_interval": "1s"}],
+                }
+            ],
         }
 
-    return {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(CHART / "rules" / "forq.yaml")],
-        "scrape_configs": [
-            {
-                "job_name": "forq-operator",
-                "honor_labels": True,
-                "kubernetes_sd_configs": sd,
-                "relabel_configs": [
-                    keep(
-                        [
-                            "pod_label_app_kubernetes_io_name",
-                            "pod_container_port_name",
-                        ],
-                        "forq-operator;metrics",
-                    ),
-                    *through_proxy,
-                ],
-            },
-            {
-                "job_name": "forq-workers",
-                "kubernetes_sd_configs": sd,
-                "relabel_configs": [
-                    keep(["namespace", "pod_container_port_name"], f"{space.name};forq-metrics"),
-                    *through_proxy,
-                    {"source_labels": [f"{meta}namespace"], "target_label": "namespace"},
-                    {"source_labels": [f"{meta}pod_label_forq_dev_pool"], "target_label": "pool"},
-                ],
-            },
-        ],
-    }
+    def write(self, *spaces: Space) -> None:
+        """Find the pods that have metrics, by the names of their ports."""
+        found = [self._target(pod) for space in spaces for pod in space.every("pod")]
+        text = json.dumps([target for target in found if target])
+        beside = self._file.with_suffix(".new")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(self._file)
+
+    def _target(self, pod: Object) -> Object | None:
+        about, [container, *_] = pod["metadata"], pod["spec"]["containers"]
+        named = {port.get("name"): port["containerPort"] for port in container.get("ports", [])}
+        port = named.get("metrics") or named.get("forq-metrics")
+        if not port:
+            return None
+        labels = {"namespace": about["namespace"], "instance": about["name"]}
+        if pool := about["labels"].get(POOL_LABEL):
+            labels["pool"] = pool
+        place = f"/api/v1/namespaces/{about['namespace']}/pods/{about['name']}:{port}"
+        labels["__metrics_path__"] = f"{place}/proxy/metrics"
+        return {"targets": [self._proxy], "labels": labels}
 
 
 @pytest.fixture
-def server(space: Space, operator: Operator, tmp_path: Path) -> Iterator[Prometheus]:
-    with api_proxy() as proxy, prometheus(tmp_path, scraping(proxy, space)) as server:
+def targets(tmp_path: Path) -> Iterator[Targets]:
+    with api_proxy() as proxy:
+        yield Targets(proxy, tmp_path)
+
+
+@pytest.fixture
+def server(targets: Targets, tmp_path: Path) -> Iterator[Prometheus]:
+    with prometheus(tmp_path, targets.config) as server:
         yield server
 
 
 def test_dashboard_and_alerts_find_their_series(
-    server: Prometheus, space: Space, queue: Queue, make_pool: Callable[..., str]
+    server: Prometheus,
+    targets: Targets,
+    operator: Operator,
+    redis: Redis,
+    make_pool: Callable[..., str],
 ) -> None:
     pool = make_pool(scaling={"maxReplicas": 1})  # fewer than are needed: that limits it
+    queue = redis.queue(pool)
     began = time.time()
     lasting = queue.options(retry=Retry(1, intervals=[1]))
     queue.enqueue_many(call(jobs.sleep, 0.3) for _ in range(60))
@@ -124,6 +120,7 @@ def test_dashboard_and_alerts_find_their_series(
     wanted = [one for one in of_board() + of_variables() if one.where not in QUIET]
 
     def missing() -> list[str]:
+        targets.write(operator.space, redis.space)
         return [one.where for one in wanted if not server.series(filled(one.expr), began)]
 
     wait_until(missing, 120, "all of the dashboard finds something", good=lambda names: not names)
@@ -132,9 +129,8 @@ def test_dashboard_and_alerts_find_their_series(
     here = f'queue="{queue.name}"'
 
     def finished() -> dict[str, float]:
-        return latest(
-            server, f"max by (outcome) (forq_jobs_finished_total{{{here}}}) > 0", "outcome"
-        )
+        expr = f"max by (outcome) (forq_jobs_finished_total{{{here}}}) > 0"
+        return latest(server, expr, "outcome")
 
     done = {"succeeded": 60, "failed": 6}
     wait_until(finished, 120, "all jobs are done", good=lambda seen: seen == done)
@@ -143,9 +139,8 @@ def test_dashboard_and_alerts_find_their_series(
     buckets = latest(server, f"max by (le) (forq_job_run_seconds_bucket{{{here}}})", "le")
     assert buckets["+Inf"] == 72, "every try that ran"
     assert buckets["0.25"] == 12, "those that fail do so at once; the others sleep 0.3 s"
-    assert set(latest(server, f'forq_pool_max_replicas{{pool="{pool}"}}', "namespace")) == {
-        space.name
-    }
+    maxima = latest(server, f'forq_pool_max_replicas{{pool="{pool}"}}', "namespace")
+    assert maxima == {redis.space.name: 1}, "its namespace is the pool's, by honor_labels"
     states = server.get("rules")["groups"][0]["rules"]
     assert [rule["name"] for rule in states if rule["health"] != "ok"] == []
 
