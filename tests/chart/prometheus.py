@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -69,8 +70,11 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, port: int, config: dict[str, Any]) -> Iterator[Prometheus]:
+def prometheus(folder: Path, config: dict[str, Any]) -> Iterator[Prometheus]:
     """Run a server in a folder, until the end of the block."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
     command = [
