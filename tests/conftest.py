@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,12 +20,17 @@ R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_configure() -> None:
-    """Let the programs under test hear Ctrl-C, though we were started in the background.
+    """Have the same surroundings however we were started.
 
-    A shell starts `command &` with SIGINT ignored, and what is ignored is inherited.
+    A shell starts `command &` with SIGINT ignored, and what is ignored is inherited; the programs
+    under test are to hear Ctrl-C.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The oldest Redis lies beside this Python: in an activated environment it would be the first.
+    beside = os.path.join(sys.prefix, "bin")  # noqa: PTH118 - compared with words of PATH
+    words = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join(word for word in words if word != beside)
 
 
 @pytest.fixture(scope="session")
