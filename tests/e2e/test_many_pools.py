@@ -1,0 +1,175 @@
+"""What many pools cost: the operator's CPU and memory, its ticks, and what it asks of others.
+
+The pods are faked by kwok; the pools, the API server, Redis and the operator are real.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.cluster import native
+from tests.cluster.flavours import chosen
+from tests.cluster.kube import kubectl
+from tests.e2e import fakes, release, workbench
+from tests.e2e.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.e2e.redises import Redis
+    from tests.e2e.space import Space
+
+#: The numbers of pools that are compared; FORQ_E2E_POOLS="100 500" is the long form.
+SIZES = tuple(int(word) for word in os.environ.get("FORQ_E2E_POOLS", "25 100").split())
+_WINDOW_S = 12.0
+_CHANGED = 20
+_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Cost(NamedTuple):
+    """What a number of pools cost at rest, and what changes in some of them did."""
+
+    pools: int
+    pods: int
+    cpu: float  # of one core
+    memory: float  # MiB
+    tick: float  # mean, ms
+    commands: float  # of Redis, a tick
+    requests: float  # to the API server, a second, besides the Lease
+    changing: float  # requests for each pool that changes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.pools} pools, {self.pods} pods: CPU {self.cpu:.1%} of a core,"
+            f" {self.memory:.0f} MiB, tick {self.tick:.2f} ms, {self.commands:.0f} Redis commands"
+            f" a tick, {self.requests:.2f} API requests a second at rest,"
+            f" {self.changing:.1f} for a pool that changes"
+        )
+
+
+class Meter:
+    """Reads what an operator process says of itself, and what Linux and Redis say of it."""
+
+    def __init__(self, replica: workbench.Replica, redis: Redis) -> None:
+        self._pid = replica.process.pid
+        self._redis = redis
+        found = re.search(r"metrics on (http://\S+)", replica.logs(10_000))
+        assert found
+        self._url = found[1]
+
+    def metric(self, name: str) -> list[tuple[dict[str, str], float]]:
+        with urllib.request.urlopen(self._url, timeout=10) as answer:
+            text = answer.read().decode()
+        families = text_string_to_metric_families(text)
+        samples = [sample for family in families for sample in family.samples]
+        return [(sample.labels, sample.value) for sample in samples if sample.name == name]
+
+    def total(self, name: str) -> float:
+        return sum(value for _, value in self.metric(name))
+
+    def requests(self) -> float:
+        found = self.metric("forq_operator_api_requests_total")
+        return sum(value for labels, value in found if labels["resource"] != "leases")
+
+    def commands(self) -> float:
+        found = self._redis.raw.info("commandstats")
+        names = ("cmdstat_evalsha", "cmdstat_eval", "cmdstat_time", "cmdstat_zrange")
+        names += ("cmdstat_xrange", "cmdstat_info")
+        return float(sum(found[name]["calls"] for name in names if name in found))
+
+    def cpu_seconds(self) -> float:
+        words = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / _CLOCK_TICKS
+
+    def memory(self) -> float:
+        status = Path(f"/proc/{self._pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found
+        return int(found[1]) / 1024
+
+
+@pytest.mark.timeout(1500)
+def test_cost_grows_no_faster_than_the_number_of_pools(
+    space: Space, redis: Redis, crd: None
+) -> None:
+    if chosen() is not native:
+        pytest.skip("no operator of this machine can reach the Services of kind")
+    address = space.get("service", "redis")["spec"]["clusterIP"]
+    url = f"redis://{address}:6379/0"
+    costs: list[Cost] = []
+    made = 0
+    with (
+        release.paused(),
+        fakes.node(),
+        workbench.replicas(space.name, "only") as [replica],
+    ):
+        meter = Meter(replica, redis)
+        for size in SIZES:
+            names = [f"many-{n}" for n in range(made, size)]
+            fakes.create(space.name, url, names)
+            made = size
+            costs.append(measured(space, redis, meter, size))
+            print(costs[-1])
+    few, many = costs[0], costs[-1]
+    growth = many.pools / few.pools
+    assert many.requests < 1, "at rest next to nothing is asked"
+    assert many.commands <= few.commands * growth * 1.1
+    # What one process needs anyhow is in both; timings get some room, since others use the machine.
+    assert many.cpu <= max(few.cpu * growth * 2, 0.1)
+    assert many.memory <= few.memory * growth
+
+
+def measured(space: Space, redis: Redis, meter: Meter, size: int) -> Cost:
+    pods = size * fakes.PODS_A_POOL
+    wait_until(lambda: _pods(space) >= pods, 900, f"{size} pools have {pods} pods")
+    wait_until(lambda: _quiet(meter), 300, "nothing changes any more")
+    began, cpu, commands = time.monotonic(), meter.cpu_seconds(), meter.commands()
+    ticks, spent, requests = _ticks(meter), _spent(meter), meter.requests()
+    wait_until(lambda: time.monotonic() - began >= _WINDOW_S, 60, "the window is over")
+    seconds, ticked = time.monotonic() - began, _ticks(meter) - ticks
+    at_rest = (meter.requests() - requests) / seconds
+    used = (meter.cpu_seconds() - cpu) / seconds
+    tick = (_spent(meter) - spent) / ticked * 1000
+    asked = (meter.commands() - commands) / ticked
+    before = meter.requests()
+    for n in range(_CHANGED):
+        more = size + n  # never what it was
+        space.patch("workerpool", f"many-{n}", {"spec": {"job": {"expectedSeconds": more}}})
+    for n in range(_CHANGED):
+        wait_until(lambda n=n: _seen(space, f"many-{n}"), 60, f"the change of pool {n} is seen")  # type: ignore[misc]
+    changing = (meter.requests() - before) / _CHANGED
+    return Cost(size, pods, used, meter.memory(), tick, asked, at_rest, changing)
+
+
+def _pods(space: Space) -> int:
+    """Count the pods of a namespace without reading them all."""
+    path = f"/api/v1/namespaces/{space.name}/pods?limit=1"
+    metadata = json.loads(kubectl("get", "--raw", path))["metadata"]
+    return int(metadata.get("remainingItemCount", 0)) + 1
+
+
+def _seen(space: Space, pool: str) -> bool:
+    found = space.pool(pool)
+    generation = found["metadata"]["generation"]
+    return bool(found.get("status", {}).get("observedGeneration") == generation)
+
+
+def _ticks(meter: Meter) -> float:
+    return meter.total("forq_operator_tick_seconds_count")
+
+
+def _spent(meter: Meter) -> float:
+    return meter.total("forq_operator_tick_seconds_sum")
+
+
+def _quiet(meter: Meter) -> bool:
+    before = meter.requests()
+    time.sleep(3)
+    return meter.requests() - before <= 1
