@@ -6,7 +6,6 @@ job starts by itself do not inherit it (``asyncio.to_thread`` does): pass it alo
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +14,7 @@ from forq.errors import NotInJob
 from forq.names import join_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
 #: A progress lies in the job's hash, where each value has at most so many bytes.
@@ -66,25 +65,16 @@ class CurrentJob(NamedTuple):
         self.report(data.decode("utf-8", "ignore"))
 
 
-_current: ContextVar[CurrentJob] = ContextVar("forq_current_job")
+#: Holds the job; for whoever calls one (``calling``).
+current: ContextVar[CurrentJob] = ContextVar("forq_current_job")
 
 
 def current_job() -> CurrentJob:
     """Return the job that this code runs in; raises :class:`NotInJob` elsewhere."""
     try:
-        return _current.get()
+        return current.get()
     except LookupError:
         raise NotInJob(
             "current_job() is known only inside a job that a worker (or forq.testing) runs; "
             "in a thread that the job started itself, pass it along"
         ) from None
-
-
-@contextmanager
-def running(job: CurrentJob) -> Iterator[CurrentJob]:
-    """Make `job` the current one within the block."""
-    token = _current.set(job)
-    try:
-        yield job
-    finally:
-        _current.reset(token)

@@ -1,48 +1,32 @@
 """One try of one job, from its bytes to the bytes of its end.
 
-    verify → allow → resolve → decode → call → encode → sign
+    open: unpack → verify        call (``calling``): resolve → decode → call → encode        seal
 
-Shared by the worker's executors and by ``forq.testing``. It runs in a fork: asyncio, threading,
-logging, random and inspect are imported only by jobs that need them. It talks to no Redis, starts
-no process and decides nothing about retries (``retry.next_step`` does).
+A worker opens and seals in its supervisor, which holds the keys, and calls in an executor, which
+does not; ``forq.testing`` does all of it in one place (`run`). Nothing of a body is decoded before
+its signature is verified. It talks to no Redis, starts no process and decides nothing about
+retries (``retry.next_step`` does).
 """
 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from types import AsyncGeneratorType, CoroutineType, GeneratorType, MappingProxyType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from forq import calling, wire
 from forq import codec as codecs
-from forq import failing, wire
-from forq.codec import MAX_RESULT, PICKLE, decode_call, encode_result
-from forq.current import CurrentJob, running
-from forq.errors import (
-    CodecError,
-    ForqError,
-    FunctionNotFound,
-    NotAllowed,
-    NotDecodable,
-    SignatureError,
-    UnsupportedVersion,
-)
+from forq.codec import MAX_RESULT, PICKLE
+from forq.current import CurrentJob
+from forq.errors import ForqError, SignatureError
 from forq.options import DEFAULTS, JobOptions, unpack_options
-from forq.records import Cause, Failure
-from forq.resolving import is_coroutine_function, resolve
+from forq.records import Failure
 from forq.signing import Keyring, Place
 from forq.wire import Body, End
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-
-_CAUSES: tuple[tuple[type[ForqError], Cause], ...] = (
-    (SignatureError, Cause.SIGNATURE),
-    (NotAllowed, Cause.SIGNATURE),
-    (FunctionNotFound, Cause.IMPORT),
-    (UnsupportedVersion, Cause.DECODE),
-    (NotDecodable, Cause.DECODE),
-)
 
 
 class Policy(NamedTuple):
@@ -73,15 +57,21 @@ class Delivery(NamedTuple):
     report: Callable[[str], None] | None = None
 
 
+class Opened(NamedTuple):
+    """A job whose body has been verified. Its `payload` is still encoded."""
+
+    function: str
+    codec: str
+    payload: bytes
+    options: JobOptions
+    packed_options: bytes
+
+
 class Call(NamedTuple):
     """A job that is ready to be called."""
 
-    name: str
-    function: Callable[..., Any]
-    args: list[Any]
-    kwargs: dict[str, Any]
-    codec: str
-    options: JobOptions
+    opened: Opened
+    loaded: calling.Loaded
 
 
 class Outcome(NamedTuple):
@@ -119,23 +109,26 @@ def run(
     return execute(call, delivery, policy, guard=guard)
 
 
-def prepare(delivery: Delivery, policy: Policy) -> Call:
-    """Verify, resolve and decode a job; raises :class:`JobError`."""
+def open_job(delivery: Delivery, policy: Policy) -> Opened:
+    """Unpack and verify a job; raises :class:`JobError`."""
     options = DEFAULTS
     try:
         body = wire.unpack_body(delivery.body)
         _verify(body, delivery, policy)
         options = unpack_options(body.options)
-        function = resolve(body.function, policy.allowed_modules)
-        args, kwargs = decode_call(body.codec, body.payload, policy.allowed_modules)
-    except ForqError as error:
-        cause = next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.DECODE)
-        raise JobError(failing.from_error(cause, error), options) from error
-    except Exception as error:  # a bug of forq's: the job is blocked, and the worker lives
-        raise JobError(
-            failing.from_exception(error)._replace(cause=Cause.DECODE), options
-        ) from error
-    return Call(body.function, function, args, kwargs, body.codec, options)
+    except Exception as error:
+        raise JobError(calling.refusal(error), options) from error
+    return Opened(body.function, body.codec, body.payload, options, body.options)
+
+
+def prepare(delivery: Delivery, policy: Policy) -> Call:
+    """Verify, resolve and decode a job; raises :class:`JobError`."""
+    opened = open_job(delivery, policy)
+    try:
+        loaded = calling.load(opened.function, opened.codec, opened.payload, policy.allowed_modules)
+    except Exception as error:
+        raise JobError(calling.refusal(error), opened.options) from error
+    return Call(opened, loaded)
 
 
 def execute(
@@ -145,30 +138,20 @@ def execute(
     *,
     guard: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Outcome:
-    """Call the job and pack its end.
-
-    `guard` makes the context in which its code runs: there a timer raises JobTimeout at the time
-    limit. Whatever the code raises is a value here, KeyboardInterrupt and SystemExit too.
-    """
-    payload = b""
-    try:
-        with guard(), running(_current(call, delivery)):
-            value = _invoke(call)
-            failure = _odd_result(value, call)
-            payload = b"" if failure else encode_result(call.codec, value, limit=policy.max_result)
-    except CodecError as error:
-        # The job's own CodecErrors come wrapped, see _invoke.
-        failure = failing.from_error(Cause.RESULT, error)
-    except _Raised as raised:
-        failure = failing.from_exception(raised.error)
-    except BaseException as error:  # noqa: BLE001 - the time limit struck outside the call
-        failure = failing.from_exception(error)
-    if failure is not None:
-        return _failed(policy, delivery, failure, call.options)
-    end = _seal(
-        End(ok=True, codec=call.codec, payload=payload, token=delivery.token), delivery, policy
+    """Call the job and pack its end; whatever the code raises is a value here."""
+    opened = call.opened
+    found = calling.call(
+        call.loaded, opened.codec, _current(opened, delivery), guard(), policy.max_result
     )
-    return Outcome(ok=True, end=end, failure=None, options=call.options)
+    if isinstance(found, Failure):
+        return _failed(policy, delivery, found, opened.options)
+    end = pack_result(policy, delivery, opened.codec, found)
+    return Outcome(ok=True, end=end, failure=None, options=opened.options)
+
+
+def pack_result(policy: Policy, delivery: Delivery, codec: str, payload: bytes) -> bytes:
+    """Pack and sign the end of a job that returned; `payload` is its encoded result."""
+    return _seal(End(ok=True, codec=codec, payload=payload, token=delivery.token), delivery, policy)
 
 
 def pack_failure(policy: Policy, delivery: Delivery, failure: Failure) -> bytes:
@@ -209,48 +192,17 @@ def _refuse_unsigned_pickle(codec: str, policy: Policy, what: str) -> None:
         )
 
 
-def _current(call: Call, delivery: Delivery) -> CurrentJob:
+def _current(opened: Opened, delivery: Delivery) -> CurrentJob:
     current = CurrentJob(
         delivery.queue,
         delivery.key,
         delivery.attempt,
         delivery.recoveries,
         delivery.deadline_ms,
-        MappingProxyType(dict(call.options.meta)),
-        call.options.description,
+        MappingProxyType(dict(opened.options.meta)),
+        opened.options.description,
     )
     return current if delivery.report is None else current._replace(report=delivery.report)
-
-
-class _Raised(Exception):
-    """Carries what the job's code raised past the handlers for forq's own errors."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
-
-
-def _invoke(call: Call) -> Any:
-    try:
-        value = call.function(*call.args, **call.kwargs)
-        if type(value) is CoroutineType and is_coroutine_function(call.function):
-            from forq.coroutines import run_coroutine  # noqa: PLC0415 - it imports asyncio
-
-            value = run_coroutine(value)
-    except BaseException as error:  # noqa: BLE001 - all that the job raises is a value
-        raise _Raised(error) from None
-    return value
-
-
-def _odd_result(value: object, call: Call) -> Failure | None:
-    if type(value) is CoroutineType:
-        value.close()  # so that Python does not warn that it was never awaited
-        hint = "write it as 'async def', and forq runs the coroutine"
-    elif type(value) in (GeneratorType, AsyncGeneratorType):
-        hint = "its code has not run; go through it and return a list"
-    else:
-        return None
-    return Failure(Cause.RESULT, f"{call.name} returned a {type(value).__name__}: {hint}")
 
 
 def _failed(policy: Policy, delivery: Delivery, failure: Failure, options: JobOptions) -> Outcome:

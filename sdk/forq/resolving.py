@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from types import CodeType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from forq.errors import FunctionNotFound, NotAllowed, NotImportable
@@ -23,6 +23,7 @@ TASK = "__forq_task__"
 _COROUTINE = 0x80 | 0x100  # CO_COROUTINE, CO_ITERABLE_COROUTINE
 _MAX_NAME = 500
 _MAX_WRAPPERS = 64
+_modules = sys.modules
 
 
 def resolve(name: str, allowed: Sequence[str] = ()) -> Callable[..., Any]:
@@ -32,6 +33,10 @@ def resolve(name: str, allowed: Sequence[str] = ()) -> Callable[..., Any]:
     must be among these or inside them; the first is checked before anything is imported. Raises
     :class:`NotAllowed`, or :class:`FunctionNotFound` with what to do.
     """
+    if not allowed:
+        found = _at_hand(name)
+        if found is not None:
+            return found
     found = find(name, allowed)
     found = getattr(found, TASK, found)
     if isinstance(found, ModuleType) or not callable(found):
@@ -40,6 +45,24 @@ def resolve(name: str, allowed: Sequence[str] = ()) -> Callable[..., Any]:
     _check_allowed(home_of(inner), name, allowed)
     function: Callable[..., Any] = found
     return function
+
+
+def _at_hand(name: str) -> Callable[..., Any] | None:
+    """Return a plain function of an imported module, or None: for `resolve` to look closer.
+
+    Most jobs are that, and in a worker's fork each further step costs copied pages.
+    """
+    module_name, _, attribute = name.partition(":")
+    module = _modules.get(module_name)
+    if type(module) is not ModuleType or attribute[:2] == "__":
+        return None
+    space = module.__dict__
+    found = space.get(attribute)
+    found = getattr(found, TASK, found)
+    # One that another thread still imports is waited for, by importing it.
+    if type(found) is FunctionType and not getattr(space["__spec__"], "_initializing", False):
+        return found
+    return None
 
 
 def find(name: str, allowed: Sequence[str] = ()) -> Any:

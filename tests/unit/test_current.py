@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import datetime as dt
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from forq.current import CurrentJob, current_job, running
+from forq.current import CurrentJob, current, current_job
 from forq.errors import NotInJob
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 JOB = CurrentJob("mail", "01JC", attempt=2, deadline_ms=1_700_000_000_500)
+
+
+@contextlib.contextmanager
+def running(job: CurrentJob) -> Iterator[None]:
+    before = current.set(job)
+    try:
+        yield
+    finally:
+        current.reset(before)
 
 
 def test_outside_a_job_it_says_so() -> None:

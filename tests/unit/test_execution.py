@@ -164,7 +164,7 @@ def test_an_exception_with_its_traceback() -> None:
     assert found.bases == ("builtins:Exception", "builtins:BaseException")
     assert found.traceback.startswith("Traceback (most recent call last):\n")
     assert "in crash" in found.traceback
-    assert "execution.py" not in found.traceback
+    assert "calling.py" not in found.traceback
     assert found.traceback.endswith("ValueError: boom\n")
 
 
@@ -413,7 +413,7 @@ def test_failures_that_no_job_could_report_are_packed_and_signed() -> None:
 def test_prepare_and_execute_are_the_two_halves_of_run() -> None:
     job = delivery(body(samples.add, 1))
     call = prepare(job, OPEN)
-    assert call.name == f"{samples.__name__}:add"
+    assert call.opened.function == f"{samples.__name__}:add"
     assert execute(call, job, OPEN) == run(job, OPEN)
 
 

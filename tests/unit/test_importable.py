@@ -316,7 +316,7 @@ def test_a_working_directory_that_is_gone_does_not_hide_the_error(
 
 def test_resolving_imports_no_inspect() -> None:
     code = (
-        "import sys, forq.execution as e; e.resolve('math:sqrt'); "
+        "import sys, forq.calling as c; c.resolve('math:sqrt'); "
         "print([m for m in ('inspect', 'asyncio', 'threading', 'logging', 'random', 'redis', "
         "'dataclasses', 'traceback', 'pathlib', 'zoneinfo', 'decimal') if m in sys.modules])"
     )

@@ -42,6 +42,13 @@ def test_results_of_all_kinds_come_back(stage: Stage, isolation: str) -> None:
     assert failed.value.failure.cause == "result"
 
 
+def test_what_a_job_raises_comes_back_whatever_its_text(stage: Stage) -> None:
+    bad = stage.queue().enqueue(jobs.fail, "half a pair: \ud83d")
+    stage.run()
+    with pytest.raises(JobFailed, match="half a pair"):
+        bad.result(1)
+
+
 def test_fork_gives_each_job_its_process_and_reuse_does_not(stage: Stage) -> None:
     q = stage.queue()
     forked = [q.enqueue(jobs.pid) for _ in range(5)]

@@ -88,6 +88,8 @@ class Crew:
                 *(str(number) for number in (*fds, os.getpid(), *lower)),
             ],
             pass_fds=[*fds, *lower],
+            # Symbols that are looked up now are not looked up again in each fork.
+            env={**os.environ, "LD_BIND_NOW": "1"},
             start_new_session=True,  # a Ctrl-C at the terminal is for the supervisor
             stdin=subprocess.DEVNULL,
         )

@@ -11,9 +11,9 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from forq.records import Settlement, Verdict
+from forq.execution import JobError
 from forq_worker import messages
-from forq_worker.messages import Tally
+from forq_worker.messages import Done
 from forq_worker.outcome import Why
 from forq_worker.pace import Pace
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from forq.records import Claimed
+    from forq_worker.clerk import Clerk
     from forq_worker.config import WorkerConfig
     from forq_worker.crew import Crew
     from forq_worker.ledger import Held, Ledger
-    from forq_worker.messages import Ended
+    from forq_worker.messages import Ended, Order
     from forq_worker.seats import Seat
     from forq_worker.settler import Settler
     from forq_worker.undertaker import Undertaker
@@ -37,9 +38,15 @@ class Dispatcher:
     """Hands jobs to executors."""
 
     def __init__(
-        self, config: WorkerConfig, ledger: Ledger, settler: Settler, undertaker: Undertaker
+        self,
+        config: WorkerConfig,
+        ledger: Ledger,
+        settler: Settler,
+        clerk: Clerk,
+        undertaker: Undertaker,
     ) -> None:
         self._config = config
+        self._clerk = clerk
         self._ledger = ledger
         self._settler = settler
         self._undertaker = undertaker
@@ -95,14 +102,16 @@ class Dispatcher:
             seat, sharing = self._choose()
             if seat is None:
                 return
-            batch = self._batch(sharing)
+            batch = self._open(self._batch(sharing))
+            if not batch:
+                continue
             now = time.monotonic()
             try:
                 seat.send(batch)
             except OSError:  # the lane is full, or its zygote dead: its end is told soon
-                backlog.extendleft(reversed(batch))
+                backlog.extendleft(held for held, _ in reversed(batch))
                 return
-            for held in batch:
+            for held, _ in batch:
                 held.since = now
 
     def _crew(self) -> Crew | None:
@@ -138,24 +147,30 @@ class Dispatcher:
             batch.append(backlog.popleft())
         return batch
 
+    def _open(self, batch: list[Held]) -> list[tuple[Held, Order]]:
+        """Open jobs; those that cannot be opened are reported."""
+        opened = []
+        for held in batch:
+            try:
+                opened.append((held, self._clerk.open(held)))
+            except JobError as error:
+                self._settler.settle(held, *self._clerk.refuse(held, error))
+        return opened
+
     # -- what comes back ---------------------------------------------------------------------
 
     def done(self, seat: Seat, note: list[Any]) -> None:
         """Take in an executor's report on a job."""
-        _, number, fields, counted = note
-        held = seat.take(number)
+        held = seat.take(note[1])
         if held is None:
             return
         seat.broken = 0
-        tally = Tally(*counted)
-        self.pace.learn(
-            time.monotonic() - held.since if self._forking else tally.run_us / 1_000_000
-        )
+        done = Done(*note[2:])
+        self.pace.learn(time.monotonic() - held.since if self._forking else done.run_us / 1_000_000)
         if held.condemned == Why.LEASE:
             self._ledger.drop(held)
             return
-        settlement = Settlement(fields[0], fields[1], Verdict(fields[2]), *fields[3:])
-        self._settler.settle(held, settlement, tally)
+        self._settler.settle(held, *self._clerk.close(held, done))
 
     def on_notes(self, seat: Seat, notes: list[list[Any]]) -> None:
         """Take in what an executor says."""

@@ -1,30 +1,39 @@
 """An executor: runs the jobs of one seat, one after the other, and leaves by ``os._exit``.
 
 It is forked from the zygote, waits at its lane for a batch, and for each job writes the shared
-words, checks, loads and calls it (``forq.execution``), and sends the finished report up the lane.
-Reports are held for 2 ms at most while short jobs follow each other. When one job of a batch takes
-long, the alarm sends what is held and gives the rest of the batch back.
+words, loads and calls it (``trial``), and sends what came of it up the lane. Reports are held for
+2 ms at most while short jobs follow each other. When one job of a batch takes long, the alarm sends
+what is held and gives the rest of the batch back.
 
 The alarm (SIGALRM) also raises JobTimeout at the job's time limit, and JobStopped when the
 supervisor wants it stopped. The hard limit is the supervisor's part.
+
+With isolation ``fork`` all of this runs once for each job, on memory that it shares with the
+zygote: each object that it touches may cost the copy of a page. So it is in few functions, takes
+what it needs by name instead of through modules, and is rehearsed in the zygote (``rehearsal``).
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import time
+from _signal import (  # type: ignore[import-not-found] # signal's own call copies its enums' pages
+    SIG_DFL,
+    SIGCHLD,
+    set_wakeup_fd,
+)
+from _signal import signal as set_handler
 from collections import deque
+from functools import partial
+from os import _exit, getpid, register_at_fork, setpgid
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from forq import execution
-from forq.records import Claimed
-from forq.signing import Keyring
-from forq_worker import hooks, messages, preload, processes, words
+from forq_worker import hooks, messages, preload, processes
 from forq_worker.interrupts import Interrupts
-from forq_worker.rehearsal import Rehearsal
+from forq_worker.processes import become_mortal
 from forq_worker.trial import Trial
+from forq_worker.words import CURRENT, EXITING, GIVE_BACK, PID, TICK, base
 
 if TYPE_CHECKING:
     from forq_worker.lanes import Lane
@@ -37,28 +46,36 @@ BROKEN_EXIT = 71
 _HOLD_NS = 2_000_000  # how long a report may wait for the next ones
 _LONG_NS = 20_000_000  # a job that runs longer gives back those behind it
 
+GONE = (BrokenPipeError, ConnectionResetError)  # the supervisor is
+
 _active: Executor | None = None
+_forking = hooks.forking
 
 
-def run(executor: Executor, lane: Lane, seat: int, parent: int) -> NoReturn:
-    """Be the executor of `seat` until its jobs are done; `parent` is the zygote's pid."""
-    global _active  # noqa: PLW0603 - a signal handler has no other way to its executor
-    os.setpgid(0, 0)
-    processes.die_with_parent(signal.SIGKILL, parent)
-    processes.offer_to_oom_killer()
-    executor.sit_down(lane, seat)
-    _active = executor
-    if hooks.forking:
-        _run_hooks(lane)
-    executor.serve()
-    flush_output()
-    executor.stand_up()
-    os._exit(0)
+def become(executor: Executor, lane: Lane, seat: int, parent: int) -> NoReturn:
+    """Be the executor of `seat`, in the child of the zygote `parent`, until its jobs are done."""
+    try:
+        setpgid(0, 0)
+        executor.settle(lane, seat, parent)
+        # Let SIGTERM end the processes that a job forks, as multiprocessing does, from the start:
+        # they inherit `on_terminate`, and Python forgets signals that come in a fork's middle.
+        register_at_fork(before=_hold_term, after_in_parent=_release_term, after_in_child=_reset)
+        if _forking:
+            _run_hooks(lane)
+        executor.serve()
+    except GONE:
+        _exit(1)
+    except BaseException:  # noqa: BLE001 - a bug of ours: show it; the seat is forked again
+        import traceback  # noqa: PLC0415 - only for the failure
+
+        traceback.print_exc()
+        _exit(BROKEN_EXIT)
+    _exit(0)
 
 
 def on_alarm(_number: int, _frame: object) -> None:
     """Handle SIGALRM: in the executor itself, not in processes that its job has forked."""
-    if _active is not None and os.getpid() == _active.pid:
+    if _active is not None and getpid() == _active.pid:
         _active.on_alarm()
 
 
@@ -66,29 +83,17 @@ def on_terminate(_number: int, _frame: object) -> None:
     """Ignore a SIGTERM that was meant for the whole group: the supervisor ends us in order."""
 
 
-def keep_children_mortal() -> None:
-    """Let SIGTERM end the processes that a job forks, as multiprocessing does, from the start.
-
-    They inherit `on_terminate`, and Python forgets signals that come in the middle of a fork. Once,
-    in the zygote: whose own forks it leaves alone.
-    """
-    os.register_at_fork(before=_hold_term, after_in_parent=_release_term, after_in_child=_reset)
-
-
 def _hold_term() -> None:
-    if _active is not None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
 
 
 def _release_term() -> None:
-    if _active is not None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
 
 
 def _reset() -> None:
-    if _active is not None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _release_term()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _release_term()
 
 
 def flush_output() -> None:
@@ -110,79 +115,65 @@ class Executor:
         self.pid = 0
         self._words = shared
         self._base = 0
-        self._setup = setup
-        policy = execution.Policy(
-            setup.namespace,
-            Keyring(setup.keys),
-            setup.allowed_modules,
-            allow_unsigned_pickle=setup.allow_unsigned_pickle,
-        )
+        self._jobs = setup.jobs_per_executor
+        self._lease_ns = setup.lease_ns
+        self._watch = setup.watch
+        self.foreign: tuple[int, ...] = ()  # descriptors of the zygote's, closed in the child
         self._todo: deque[list[Any]] = deque()
         self._notes: list[list[Any]] = []
         self._oldest = 0  # when the first of the notes was made
         self._known_modules = 0
-        self._interrupts = Interrupts(shared)
-        self._trial = Trial(policy, setup, self._interrupts)
-        self._rehearsal = Rehearsal(policy, setup)
+        self._interrupts = Interrupts(shared, setup.loading_ms)
+        self._trial = Trial(setup, self._interrupts)
+        self._on_progress = self._progress
 
-    def rehearse(self, times: int) -> None:
-        """Run a job that does nothing: see `rehearsal`."""
-        for _ in range(times):
-            self._rehearsal.run()
+    def take_signals(self) -> None:
+        """Be the one to whom this process's alarms go, and those of its children."""
+        global _active  # noqa: PLW0603 - a signal handler has no other way to its executor
+        _active = self
 
-    def sit_down(self, lane: Lane, seat: int) -> None:
-        """Take the seat, in the child."""
-        self.pid = os.getpid()
+    def settle(self, lane: Lane, seat: int, parent: int, badness: str = processes.BADNESS) -> None:
+        """Take the seat, in the child, and undo what only the zygote needs."""
+        set_wakeup_fd(-1)
+        set_handler(SIGCHLD, SIG_DFL)
+        become_mortal(parent, self.foreign, badness)
+        self.pid = getpid()
         self._lane = lane
-        self._base = self._interrupts.base = words.base(seat)
-        self._words[self._base + words.PID] = self.pid
-
-    def stand_up(self) -> None:
-        """Say that the seat is free as planned: the next executor may come at once."""
-        self._words[self._base + words.CURRENT] = words.EXITING
+        self._base = self._interrupts.base = base(seat)
+        self._words[self._base + PID] = self.pid
 
     def serve(self) -> None:
         """Run batches until there were jobs enough; ends the process with its supervisor."""
-        left = self._setup.jobs_per_executor
+        left = self._jobs
+        todo = self._todo
         while left > 0:
             batch = self._lane.receive()
             if batch is None:
-                os._exit(1)
-            self._todo.extend(batch)
+                _exit(1)
             left -= len(batch)
-            self._run_batch()
-
-    def _run_batch(self) -> None:
-        while self._todo:
-            if self._unwanted():
-                self._give_back()
-                break
-            job = self._todo.popleft()
-            self._run_one(job)
-            now = time.monotonic_ns()
-            if self._notes and now - self._oldest > _HOLD_NS:
-                self.flush()
-        if self._setup.watch:
-            self._tell_files()
-        self.flush()
-        self._words[self._base + words.CURRENT] = 0
-
-    def _unwanted(self) -> bool:
-        """Whether the supervisor has asked for what is unstarted, or is silent for too long."""
-        silence = time.monotonic_ns() - self._words[words.TICK]
-        return bool(self._words[words.GIVE_BACK]) or silence > self._setup.lease_ns
-
-    def _run_one(self, job: list[Any]) -> None:
-        number, clock_ms, *fields = job
-        alarm_ns = _LONG_NS if self._todo or self._notes else 0
-        self._interrupts.begin(number)
-        settlement, tally = self._trial.run(
-            Claimed(*fields), clock_ms, alarm_ns, lambda text: self._progress(number, text)
-        )
-        self._interrupts.end()
-        if not self._notes:
-            self._oldest = time.monotonic_ns()
-        self._notes.append([messages.DONE, number, settlement, tally])
+            todo += batch
+            while todo:
+                if self._words[GIVE_BACK] or monotonic_ns() - self._words[TICK] > self._lease_ns:
+                    # The supervisor wants what is unstarted, or has been silent for too long.
+                    self._give_back()
+                    break
+                order = todo.popleft()
+                alarm_ns = _LONG_NS if todo or self._notes else 0
+                report = partial(self._on_progress, order[0])
+                note = self._trial.run(order, alarm_ns, report)
+                now = monotonic_ns()
+                if not self._notes:
+                    self._oldest = now
+                self._notes.append(note)
+                if now - self._oldest > _HOLD_NS:
+                    self.flush()
+            if self._watch:
+                self._tell_files()
+            self.flush()
+            self._words[self._base + CURRENT] = 0
+        flush_output()
+        # The seat is free as planned: the next executor may come at once.
+        self._words[self._base + CURRENT] = EXITING
 
     def on_alarm(self) -> None:
         """Do what is due, between two instructions of the job."""
@@ -217,7 +208,7 @@ class Executor:
 
 def _run_hooks(lane: Lane) -> None:
     try:
-        for hook in hooks.forking:
+        for hook in _forking:
             hook()
     except BaseException as error:  # noqa: BLE001 - a user's hook may raise anything
         import traceback  # noqa: PLC0415 - only for the failure
@@ -225,4 +216,4 @@ def _run_hooks(lane: Lane) -> None:
         text = f"an on_fork hook raised {type(error).__name__}: {error}\n{traceback.format_exc()}"
         lane.send([[messages.BROKEN, text]])
         flush_output()
-        os._exit(BROKEN_EXIT)
+        _exit(BROKEN_EXIT)

@@ -7,13 +7,12 @@ shared words that are written here. Times are monotonic.
 
 from __future__ import annotations
 
-import signal
-import time
+from signal import ITIMER_REAL, setitimer
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from forq.errors import JobTimeout
-from forq.options import DEFAULTS
-from forq_worker import words
+from forq_worker.words import CURRENT, DEADLINE, STARTED, STOP
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,8 +32,9 @@ class JobStopped(JobTimeout):
 class Interrupts:
     """What may interrupt the job that runs now. Also the context manager around its call."""
 
-    def __init__(self, shared: Cells) -> None:
+    def __init__(self, shared: Cells, loading_ms: int) -> None:
         self._words = shared
+        self._loading_ns = loading_ms * 1_000_000
         self.base = 0  # the seat's first word
         self._number = 0
         self._started = 0
@@ -46,34 +46,37 @@ class Interrupts:
     @property
     def stopped(self) -> bool:
         """Whether the supervisor wants the job stopped that runs now."""
-        return self._words[self.base + words.STOP] == self._number
+        return self._words[self.base + STOP] == self._number
 
-    def begin(self, number: int) -> None:
-        """Write down that the job `number` starts now; its time limit is not known yet."""
+    def begin(self, number: int) -> int:
+        """Write down that the job `number` starts now, to be loaded first; return the time."""
         shared, base = self._words, self.base
         self._number = number
         self._struck = False
         self._deadline = 0
-        self._started = now = time.monotonic_ns()
-        shared[base + words.STARTED] = now
-        # What is loaded before its options are read may hang as well: the default limit holds.
-        shared[base + words.DEADLINE] = now + DEFAULTS.timeout_ms * 1_000_000
-        shared[base + words.CURRENT] = number
+        self._started = now = monotonic_ns()
+        shared[base + STARTED] = now
+        # What it imports may hang as well, for the supervisor to see.
+        shared[base + DEADLINE] = now + self._loading_ns
+        shared[base + CURRENT] = number
+        return now
 
     def limit(self, timeout_ms: int, alarm_ns: int) -> None:
         """Set the job's time limit and the next alarm at latest; 0 is none."""
         self._timeout_ms = timeout_ms
         self._deadline = self._started + timeout_ms * 1_000_000 if timeout_ms else 0
-        self._words[self.base + words.DEADLINE] = self._deadline
+        self._words[self.base + DEADLINE] = self._deadline
         self.set_alarm(alarm_ns)
 
     def set_alarm(self, alarm_ns: int) -> None:
         """Set the timer to the deadline, or to `alarm_ns` (0: never) from now if that is sooner."""
         pause = alarm_ns or _LONGEST_NS
         if self._deadline and not self._struck:
-            pause = min(pause, max(self._deadline - time.monotonic_ns(), _RAISED_AGAIN_NS))
+            left = self._deadline - monotonic_ns()
+            if left < pause:
+                pause = max(_RAISED_AGAIN_NS, left)
         if pause < _LONGEST_NS or self._deadline:
-            signal.setitimer(signal.ITIMER_REAL, pause / 1e9)
+            setitimer(ITIMER_REAL, pause / 1e9)
 
     def end(self) -> None:
         """Forget the job: from here on nothing interrupts it."""
@@ -82,7 +85,7 @@ class Interrupts:
 
     def age_ns(self) -> int:
         """Return how long the job that runs now has run; 0 without one."""
-        return time.monotonic_ns() - self._started if self._number else 0
+        return monotonic_ns() - self._started if self._number else 0
 
     def interrupt(self) -> None:
         """Raise in the job what is due; called by the handler, as its last act."""
@@ -91,7 +94,7 @@ class Interrupts:
         if self.stopped:
             self._struck = True
             raise JobStopped("the job was canceled")
-        if self._deadline and time.monotonic_ns() >= self._deadline:
+        if self._deadline and monotonic_ns() >= self._deadline:
             self._struck = True
             raise JobTimeout(
                 f"the job ran longer than its time limit of {self._timeout_ms / 1000:g} s"
@@ -99,7 +102,7 @@ class Interrupts:
 
     def __enter__(self) -> None:
         self._inside = True
-        if self.stopped:
+        if self._words[self.base + STOP] == self._number:
             self.interrupt()
 
     def __exit__(

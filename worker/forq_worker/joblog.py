@@ -9,23 +9,22 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from forq_worker import logs
-
 if TYPE_CHECKING:
     import logging
 
-    from forq.records import Claimed
+    from forq.current import CurrentJob
     from forq_worker.messages import Setup
 
-_job: Claimed | None = None
+_job: CurrentJob | None = None
 _installed = False
+_modules = sys.modules
 
 
-def enter(setup: Setup, claimed: Claimed) -> None:
+def enter(setup: Setup, job: CurrentJob) -> None:
     """Say that this job's lines come now; set logging up if it has been imported meanwhile."""
     global _job  # noqa: PLW0603 - one executor runs one job at a time
-    _job = claimed
-    if not _installed:
+    _job = job
+    if "logging" in _modules and not _installed:
         install(setup)
 
 
@@ -49,11 +48,16 @@ def install(setup: Setup) -> None:
     handler.setFormatter(_formatter(module, setup))
     root.addHandler(handler)
     if root.level == module.WARNING:
-        root.setLevel(logs.LEVELS[setup.log_level])
+        from forq_worker.logs import LEVELS  # noqa: PLC0415 - only where there is logging
+
+        root.setLevel(LEVELS[setup.log_level])
 
 
 def _formatter(module: Any, setup: Setup) -> logging.Formatter:
+    from forq_worker.logs import FORMATS  # noqa: PLC0415 - as above
+
     base: type[logging.Formatter] = module.Formatter
+    write = FORMATS[setup.log_format]
 
     class JobFormatter(base):  # type: ignore[misc, valid-type] # known at run time only
         def format(self, record: logging.LogRecord) -> str:
@@ -65,9 +69,6 @@ def _formatter(module: Any, setup: Setup) -> logging.Formatter:
             text = record.getMessage()
             if record.exc_info:
                 text = f"{text}\n{self.formatException(record.exc_info)}"
-            line = logs.FORMATS[setup.log_format](
-                record.levelname.lower(), text, fields, record.created
-            )
-            return line.rstrip("\n")
+            return write(record.levelname.lower(), text, fields, record.created).rstrip("\n")
 
     return JobFormatter()

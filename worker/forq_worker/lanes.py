@@ -11,22 +11,25 @@ empty but for one byte; so a packet is atomic at any size.
 
 from __future__ import annotations
 
-import array
 import os
 import socket
+import sys
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
+from msgpack import Packer, unpackb  # type: ignore[import-untyped]
 
 #: Packets up to this size travel in the socket itself, larger ones as a memfd.
 INLINE = 64 * 1024
 
 _HANDLE = b"\xc1"  # the one byte that msgpack never begins with
-_CLOEXEC = socket.MSG_CMSG_CLOEXEC
-_DESCRIPTORS = socket.CMSG_SPACE(array.array("i").itemsize)
+_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
+_DONT_WAIT = int(socket.MSG_DONTWAIT)
+_DESCRIPTORS = socket.CMSG_SPACE(4)
 # One for the whole process, which has one thread: a fork does not pay for a new one.
 _buffer = bytearray(INLINE + 1024)
 _view = memoryview(_buffer)
+_buffers = [_buffer]
+_pack = Packer(buf_size=INLINE).pack
 
 
 class Lane:
@@ -41,10 +44,7 @@ class Lane:
 
     def send(self, value: object) -> None:
         """Send one packet; raises BlockingIOError when a non-blocking lane is full."""
-        self.send_packed(msgpack.packb(value))
-
-    def send_packed(self, data: bytes) -> None:
-        """Send one packet that is packed already."""
+        data = _pack(value)
         if len(data) <= INLINE:
             self._sock.send(data)
             return
@@ -62,14 +62,14 @@ class Lane:
 
         With ``wait=False`` raises BlockingIOError when there is none now.
         """
-        flags = _CLOEXEC if wait else _CLOEXEC | socket.MSG_DONTWAIT
-        size, ancillary, _, _ = self._sock.recvmsg_into([_buffer], _DESCRIPTORS, flags)
+        flags = _CLOEXEC if wait else _CLOEXEC | _DONT_WAIT
+        size, ancillary, _, _ = self._sock.recvmsg_into(_buffers, _DESCRIPTORS, flags)
         if not size:
             return None
         data: bytes | memoryview = _view[:size]
         if size == 1 and data == _HANDLE:
             data = _read_handle(ancillary)
-        return msgpack.unpackb(data, strict_map_key=False)
+        return unpackb(data, strict_map_key=False)
 
     def close(self) -> None:
         """Close this end."""
@@ -78,20 +78,18 @@ class Lane:
 
 def _read_handle(ancillary: list[tuple[int, int, bytes]]) -> bytes:
     """Read the memfd that came with a packet, whole."""
-    fds = array.array("i")
-    fds.frombytes(ancillary[0][2])
+    fd = int.from_bytes(ancillary[0][2][:4], sys.byteorder)
     try:
-        size = os.fstat(fds[0]).st_size
+        size = os.fstat(fd).st_size
         parts = []
         at = 0
         while at < size:
-            part = os.pread(fds[0], size - at, at)
+            part = os.pread(fd, size - at, at)
             parts.append(part)
             at += len(part)
         return b"".join(parts)
     finally:
-        for fd in fds:
-            os.close(fd)
+        os.close(fd)
 
 
 def pair() -> tuple[Lane, Lane]:

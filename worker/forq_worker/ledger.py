@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from forq.execution import Opened
     from forq.records import Claimed
     from forq_worker.outcome import Why
     from forq_worker.seats import Seat
@@ -24,6 +25,7 @@ class Held:
         "clock_ms",
         "condemned",
         "number",
+        "opened",
         "progress",
         "reporting",
         "said",
@@ -37,6 +39,7 @@ class Held:
         self.number = number  # how executors name it
         self.since = now  # in the backlog, or in the seat, since
         self.clock_ms = clock_ms  # plus the monotonic clock: the time by Redis
+        self.opened: Opened | None = None  # what its body says, since it was sent; no payload
         self.seat: Seat | None = None
         self.reporting = False
         self.condemned: Why | None = None  # to be killed, for this reason

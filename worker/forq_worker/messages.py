@@ -3,8 +3,7 @@
 Everything travels as msgpack arrays in packets (``lanes``). A job is named by the number that the
 supervisor gave it, unique in the life of the supervisor.
 
-- Down a lane: a batch, ``[[number, clock_ms, *Claimed], …]``; `clock_ms` added to the
-  monotonic clock, in milliseconds, gives the time by Redis.
+- Down a lane: a batch, ``[Order, …]``.
 - Up a lane: a list of notes, ``[kind, …]``; the kinds stand below.
 - Supervisor to zygote, and back: orders, ``[verb, …]``; the verbs stand below.
 """
@@ -14,7 +13,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 # -- up a lane ---------------------------------------------------------------------------------
-DONE = 0  #: [DONE, number, Settlement, Tally]: the job ended, this is to be reported
+DONE = 0  #: [DONE, number, *Done]: the job ended, this came of it
 PROGRESS = 1  #: [PROGRESS, number, text]
 GIVEN_BACK = 2  #: [GIVEN_BACK, number]: read, but not started
 FILES = 3  #: [FILES, paths]: source files of the user's that the executor has imported
@@ -39,16 +38,39 @@ class Setup(NamedTuple):
     worker: str
     namespace: str
     url: str
-    keys: tuple[str, ...]
     allowed_modules: tuple[str, ...]
-    allow_unsigned_pickle: bool
     preload: tuple[str, ...]
     hooks: tuple[str, ...]
     jobs_per_executor: int
     lease_ns: int
+    loading_ms: int  # how long a job may load; its own time limit begins with its code
     watch: bool
     log_format: str
     log_level: str
+
+
+class Order(NamedTuple):
+    """A job for an executor: verified, its arguments still encoded."""
+
+    number: int
+    function: str
+    codec: str
+    payload: bytes
+    options: bytes  # packed, as in the body
+    timeout_ms: int
+    queue: str
+    key: str
+    attempt: int
+    recoveries: int
+
+
+class Done(NamedTuple):
+    """What came of a job: its encoded result, or its packed failure."""
+
+    ok: bool
+    data: bytes
+    run_us: int
+    load_us: int  # of these: importing its module and decoding its arguments
 
 
 class Tally(NamedTuple):

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
+from os import O_CLOEXEC, O_WRONLY, _exit, close, getppid, killpg, write
+from os import kill as os_kill
+from os import open as os_open
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
-_libc = ctypes.CDLL(None, use_errno=True)
+#: Where a process says how soon the kernel shall kill it for memory.
+BADNESS = "/proc/self/oom_score_adj"
+
+_prctl = ctypes.CDLL(None).prctl
 
 
 def die_with_parent(number: int, parent: int) -> None:
@@ -20,35 +25,43 @@ def die_with_parent(number: int, parent: int) -> None:
 
     Ends this process at once when the parent is gone already.
     """
-    _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def adopt_orphans() -> None:
     """Make the children that this process's descendants leave behind its own children."""
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def offer_to_oom_killer() -> None:
-    """Let the kernel pick this process before the supervisor and the zygote."""
+def become_mortal(parent: int, foreign: tuple[int, ...], badness: str) -> None:
+    """Make a child an executor: it dies with the zygote, and by the kernel's choice before it.
+
+    `foreign` descriptors are closed. All in one, for each executor does it (see there).
+    """
+    for fd in foreign:
+        close(fd)
+    _prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
+    if getppid() != parent:
+        _exit(1)
     try:
-        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        fd = os_open(badness, O_WRONLY | O_CLOEXEC)
     except OSError:
         return
     try:
-        os.write(fd, b"500")
+        write(fd, b"500")
     except OSError:
         pass  # a lower bound above 500 is set from outside: that serves as well
     finally:
-        os.close(fd)
+        close(fd)
 
 
 def kill_group(leader: int) -> None:
     """SIGKILL a process and all of its group, which may be gone."""
-    for kill in (os.killpg, os.kill):
+    for kill in (killpg, os_kill):
         try:
-            kill(leader, signal.SIGKILL)
+            kill(leader, 9)
         except (ProcessLookupError, PermissionError):
             continue
 

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from forq.errors import ConfigurationError
+from forq.options import DEFAULTS
 from forq_worker import messages
 from forq_worker.crew import Crew
 from forq_worker.messages import Setup
@@ -62,13 +63,12 @@ class Roster:
             worker=config.name,
             namespace=config.namespace,
             url=config.url,
-            keys=config.keys,
             allowed_modules=config.allowed_modules,
-            allow_unsigned_pickle=config.allow_unsigned_pickle,
             preload=config.preload,
             hooks=config.hooks,
             jobs_per_executor=config.jobs_per_executor,
             lease_ns=round(config.lease * 1e9),
+            loading_ms=DEFAULTS.timeout_ms,
             watch=config.watch,
             log_format=config.log_format,
             log_level=config.log_level,

@@ -14,6 +14,7 @@ from forq_worker import lanes, words
 if TYPE_CHECKING:
     from forq_worker.crew import Crew
     from forq_worker.ledger import Held
+    from forq_worker.messages import Order
 
 
 class Seat:
@@ -67,10 +68,10 @@ class Seat:
         """Whether an executor waits here that has had no job yet (under ``fork``)."""
         return self.forks > self._forks
 
-    def send(self, batch: list[Held]) -> None:
+    def send(self, batch: list[tuple[Held, Order]]) -> None:
         """Send a batch; raises BlockingIOError when the lane is full, and then sent nothing."""
-        self.upper.send([[held.number, held.clock_ms, *held.claimed] for held in batch])
-        for held in batch:
+        self.upper.send([order for _, order in batch])
+        for held, _ in batch:
             held.seat = self
             self.jobs[held.number] = held
         self.packets.append(len(batch))

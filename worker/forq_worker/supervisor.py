@@ -17,6 +17,7 @@ from forq.errors import ForqError
 from forq.store import Store
 from forq.store.connect import aconnect, check, mask
 from forq_worker.claimer import Claimer
+from forq_worker.clerk import Clerk
 from forq_worker.dispatcher import Dispatcher
 from forq_worker.heartbeat import Heartbeat
 from forq_worker.ledger import Ledger
@@ -54,8 +55,9 @@ class Supervisor:
         self.ledger = Ledger()
         self.settler = Settler(config, self.store, self.link, self.ledger)
         self.settler.reporter = Reporter(config, self.log, self.stats)
-        self.undertaker = Undertaker(config, self.ledger, self.settler, self.stats)
-        self.dispatcher = Dispatcher(config, self.ledger, self.settler, self.undertaker)
+        clerk = Clerk(config)
+        self.undertaker = Undertaker(clerk, self.ledger, self.settler, self.stats)
+        self.dispatcher = Dispatcher(config, self.ledger, self.settler, clerk, self.undertaker)
         self.settler.on_settled = self.dispatcher.room.set
         self.claimer = Claimer(config, self.store, self.link, self.dispatcher)
         self.claimer.is_empty = lambda: not self.ledger.held and self.settler.idle

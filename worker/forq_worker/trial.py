@@ -1,89 +1,79 @@
-"""One try of one job in an executor: load it, call it, and make the Settlement to report.
+"""One try of one job in an executor: load it, call it, say what came of it.
 
-The executor keeps the batch and the lane; ``forq.execution`` knows how a job is run.
+The executor keeps the batch and the lane; ``forq.calling`` knows how a job is called. Everything
+here runs once in each fork, so it makes few objects and goes through few functions.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from typing import TYPE_CHECKING
+from time import monotonic_ns, time_ns
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from forq import execution
-from forq.execution import Delivery, JobError, Outcome
-from forq.records import Cause, Failure, Settlement
-from forq_worker import joblog, outcome
-from forq_worker.messages import Tally
+from forq import wire
+from forq.calling import call, load, refusal
+from forq.current import CurrentJob
+from forq.records import Cause, Failure
+from forq_worker.joblog import enter
+from forq_worker.messages import DONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from forq.records import Claimed
     from forq_worker.interrupts import Interrupts
     from forq_worker.messages import Setup
+
+_new = tuple.__new__
+_NO_OPTIONS = b"\x80"
+_NO_META: Mapping[str, Any] = MappingProxyType({})
 
 
 class Trial:
     """Runs the jobs of one executor, one at a time."""
 
-    def __init__(self, policy: execution.Policy, setup: Setup, interrupts: Interrupts) -> None:
-        self._policy = policy
+    def __init__(self, setup: Setup, interrupts: Interrupts) -> None:
         self._setup = setup
+        self._allowed = setup.allowed_modules
         self._interrupts = interrupts
-        self._guard = lambda: interrupts
 
-    def run(
-        self, claimed: Claimed, clock_ms: int, alarm_ns: int, report: Callable[[str], None]
-    ) -> tuple[Settlement, Tally]:
-        """Run the job, and return what is to be reported.
+    def run(self, order: list[Any], alarm_ns: int, report: Callable[[str], None]) -> list[Any]:
+        """Run the job of an Order, and return the note about it.
 
-        `clock_ms` added to the monotonic clock gives the time by Redis; `alarm_ns` is when the
-        executor wants its next alarm at latest.
+        `alarm_ns` is when the executor wants its next alarm at latest.
         """
-        start = loaded = time.monotonic_ns()
-        name = ""
-        delivery = Delivery(
-            claimed.queue,
-            claimed.key,
-            claimed.token,
-            claimed.attempt,
-            claimed.body,
-            claimed.recoveries,
-            claimed.enqueued_ms,
-            claimed.claimed_ms,
-            report=report,
-        )
+        number, name, codec, payload, options, timeout_ms, queue, key, attempt, lost = order
+        interrupts = self._interrupts
+        start = loaded_ns = interrupts.begin(number)
         try:
-            call = execution.prepare(delivery, self._policy)
-            loaded = time.monotonic_ns()
-            name = call.name
-            joblog.enter(self._setup, claimed)
-            timeout_ms = call.options.timeout_ms
-            self._interrupts.limit(timeout_ms, alarm_ns)
+            loaded = load(name, codec, payload, self._allowed)
+        except Exception as error:  # noqa: BLE001 - that is what a refusal tells
+            found: bytes | Failure = refusal(error)
+        else:
+            loaded_ns = monotonic_ns()
+            meta, description = _NO_META, ""
+            if options != _NO_OPTIONS:
+                meta, description = _about(options)
+            ends_ms = 0
             if timeout_ms:
-                ends_ms = int(time.time() * 1000) + timeout_ms - (loaded - start) // 1_000_000
-                delivery = Delivery(*delivery[:-2], ends_ms, report)
-            result = execution.execute(call, delivery, self._policy, guard=self._guard)
-        except JobError as error:
-            result = Outcome(ok=False, end=b"", failure=error.failure, options=error.options)
-        run_us = (time.monotonic_ns() - start) // 1000
-        tally = Tally(name, run_us, (loaded - start) // 1000)
-        if result.failure is None:
-            return outcome.succeeded(claimed, result.end, result.options, run_us // 1000), tally
-        failure = result.failure
-        if self._interrupts.stopped:
-            failure = Failure(Cause.CANCELED, "canceled while it ran")
-        settlement = outcome.failed(
-            outcome.Report(
-                claimed,
-                result.options,
-                self._setup.worker,
-                run_us // 1000,
-                time.monotonic_ns() // 1_000_000 + clock_ms,
-                int.from_bytes(os.urandom(4), "big") / 2**32,
-                self._setup.watch,
-            ),
-            failure,
-            lambda last: execution.pack_failure(self._policy, delivery, last),
-        )
-        return settlement, tally._replace(message=failure.message, exception=failure.exception)
+                ends_ms = time_ns() // 1_000_000 + timeout_ms - (loaded_ns - start) // 1_000_000
+            # Not CurrentJob(…): its __new__ is one function more.
+            fields = (queue, key, attempt, lost, ends_ms, meta, description, report)
+            job = _new(CurrentJob, fields)
+            enter(self._setup, job)
+            interrupts.limit(timeout_ms, alarm_ns)
+            found = call(loaded, codec, job, interrupts)
+        run_us = (monotonic_ns() - start) // 1000
+        load_us = (loaded_ns - start) // 1000
+        if isinstance(found, bytes):
+            interrupts.end()
+            return [DONE, number, True, found, run_us, load_us]
+        if interrupts.stopped:
+            found = Failure(Cause.CANCELED, "canceled while it ran")
+        interrupts.end()
+        return [DONE, number, False, wire.pack_failure(found), run_us, load_us]
+
+
+def _about(options: bytes) -> tuple[Mapping[str, Any], str]:
+    """Read what a job may know of its options; the supervisor has checked them."""
+    fields = wire.unpack_map(options)
+    return MappingProxyType(fields.get("meta", {})), fields.get("description", "")

@@ -5,25 +5,19 @@ Also jobs that were canceled before they started, and jobs to be quarantined.
 
 from __future__ import annotations
 
-import random
 import time
 from typing import TYPE_CHECKING
 
-from forq import execution, wire
-from forq.errors import ForqError
-from forq.options import DEFAULTS, unpack_options
 from forq.records import Cause, Failure
-from forq.signing import Keyring
 from forq_worker import cgroup, outcome
 from forq_worker.messages import Tally
-from forq_worker.outcome import Fate, Report
+from forq_worker.outcome import Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from forq.options import JobOptions
     from forq.records import Claimed, Settlement
-    from forq_worker.config import WorkerConfig
+    from forq_worker.clerk import Clerk
     from forq_worker.ledger import Held, Ledger
     from forq_worker.outcome import Why
     from forq_worker.settler import Settler
@@ -33,14 +27,11 @@ if TYPE_CHECKING:
 class Undertaker:
     """Writes the reports that executors cannot write."""
 
-    def __init__(
-        self, config: WorkerConfig, ledger: Ledger, settler: Settler, stats: Stats
-    ) -> None:
-        self._config = config
+    def __init__(self, clerk: Clerk, ledger: Ledger, settler: Settler, stats: Stats) -> None:
+        self._clerk = clerk
         self._ledger = ledger
         self._settler = settler
         self._stats = stats
-        self._policy = execution.Policy(config.namespace, Keyring(config.keys))
         self._oom_kills = cgroup.oom_kills()
 
     def bury(self, held: Held, status: int, why: Why | None, started_ns: int) -> None:
@@ -58,12 +49,14 @@ class Undertaker:
             self._report(held, fate, failure, started_ns)
 
     def _report(self, held: Held, fate: Fate, failure: Failure, started_ns: int) -> None:
-        function, options = self._read(held.claimed)
-        report = self._about(held.claimed, held.clock_ms, options, started_ns)
+        claimed = held.claimed
+        function, options = self._clerk.read(claimed)
+        report = self._clerk.about(claimed, held.clock_ms, options, _since(started_ns))
+        sign = self._clerk.signer(claimed)
         make: dict[Fate, Callable[[], Settlement]] = {
-            Fate.FAILED: lambda: outcome.failed(report, failure, self._sign(held.claimed)),
-            Fate.LOST: lambda: outcome.lost(report, failure, self._sign(held.claimed)),
-            Fate.CANCELED: lambda: outcome.canceled(report, self._sign(held.claimed)),
+            Fate.FAILED: lambda: outcome.failed(report, failure, sign),
+            Fate.LOST: lambda: outcome.lost(report, failure, sign),
+            Fate.CANCELED: lambda: outcome.canceled(report, sign),
         }
         self._settler.settle(held, make[fate](), Tally(function, message=failure.message))
 
@@ -73,35 +66,11 @@ class Undertaker:
 
     def poison(self, claimed: Claimed) -> tuple[Settlement, Tally]:
         """Build the report that quarantines a job."""
-        function, options = self._read(claimed)
+        function, options = self._clerk.read(claimed)
         clock_ms = claimed.claimed_ms - int(time.monotonic() * 1000)
-        report = self._about(claimed, clock_ms, options, 0)
-        return outcome.poisoned(report, self._sign(claimed)), Tally(function)
+        report = self._clerk.about(claimed, clock_ms, options, 0)
+        return outcome.poisoned(report, self._clerk.signer(claimed)), Tally(function)
 
-    def _about(
-        self, claimed: Claimed, clock_ms: int, options: JobOptions, started_ns: int
-    ) -> Report:
-        now_ns = time.monotonic_ns()
-        return Report(
-            claimed,
-            options,
-            self._config.name,
-            run_ms=(now_ns - started_ns) // 1_000_000 if started_ns else 0,
-            now_ms=now_ns // 1_000_000 + clock_ms,
-            rand=random.random(),
-            impatient=self._config.watch,
-        )
 
-    def _sign(self, claimed: Claimed) -> Callable[[Failure], bytes]:
-        delivery = execution.Delivery(
-            claimed.queue, claimed.key, claimed.token, claimed.attempt, claimed.body
-        )
-        return lambda failure: execution.pack_failure(self._policy, delivery, failure)
-
-    @staticmethod
-    def _read(claimed: Claimed) -> tuple[str, JobOptions]:
-        try:
-            body = wire.unpack_body(claimed.body)
-            return body.function, unpack_options(body.options)
-        except ForqError:
-            return "", DEFAULTS
+def _since(started_ns: int) -> int:
+    return (time.monotonic_ns() - started_ns) // 1_000_000 if started_ns else 0

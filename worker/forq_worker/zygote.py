@@ -14,24 +14,27 @@ It never reads a job, never speaks to Redis, and decides nothing about jobs.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
 import os
 import select
 import signal
 import socket
 import sys
-import time
+from os import fork, waitid, waitpid
+from time import monotonic_ns
 from typing import Any, NoReturn
 
-from forq_worker import executor, hooks, messages, preload, processes, words
+from forq_worker import executor, hooks, messages, preload, processes, rehearsal, words
+from forq_worker.executor import GONE, become
 from forq_worker.lanes import Lane, inherited
 from forq_worker.messages import Ended
-from forq_worker.words import Words
+from forq_worker.processes import kill_group
+from forq_worker.words import CURRENT, EXITING, FORKS, ZYGOTE_TICK, Words, base
 
 #: After so many Python has specialised its code: in children it is written to no more.
 _REHEARSALS = 20
 
-_GONE = (BrokenPipeError, ConnectionResetError)
+_ANY = os.P_ALL
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 class Zygote:
@@ -43,18 +46,20 @@ class Zygote:
         self._lanes = lanes
         self._setup = messages.tuples(control.receive()[1])
         self._executor = executor.Executor(shared.cells, self._setup)
+        self._pid = os.getpid()
         self._seats: dict[int, int] = {}  # pid → seat
         self._own = set[int]()  # processes that preloaded modules started: not orphans
         self._stale = set[int]()  # pids killed for the supervisor's silence
         self._wake, self._wakener = socket.socketpair()
         self._wakener.setblocking(False)  # noqa: FBT003 - its own signature
         self._wake.setblocking(False)  # noqa: FBT003 - as above
+        self._executor.foreign = (control.fileno(), self._wake.fileno(), self._wakener.fileno())
 
     def run(self) -> NoReturn:
         """Preload, fork, and serve until the supervisor says so or is gone."""
         if not self._prepare():
             _leave(1)
-        executor.keep_children_mortal()
+        self._executor.take_signals()
         signal.signal(signal.SIGCHLD, _wake_up)
         signal.signal(signal.SIGALRM, executor.on_alarm)
         # A group-wide SIGTERM is for the supervisor; and by this it dies with it, in order.
@@ -65,7 +70,7 @@ class Zygote:
             for seat in range(len(self._lanes)):
                 self._fork(seat)
             self._serve()
-        except _GONE:
+        except GONE:
             self._kill_all()
             _leave(1)
         self._kill_all()
@@ -93,32 +98,34 @@ class Zygote:
             return False
         self._own = set(processes.children())
         files = preload.own_files() if setup.watch else []
-        self._executor.rehearse(_REHEARSALS)
+        rehearsal.rehearse(setup, _REHEARSALS)
         preload.settle_memory()
-        self._words[words.ZYGOTE_TICK] = time.monotonic_ns()
+        self._words[ZYGOTE_TICK] = monotonic_ns()
         self._control.send([messages.READY, files, processes.threads()])
         return True
 
     def _serve(self) -> None:
         """Reap, obey and watch until the supervisor says EXIT, or is gone."""
-        poll = select.poll()
-        poll.register(self._control.fileno(), select.POLLIN)
-        poll.register(self._wake.fileno(), select.POLLIN)
+        control, wake = self._control.fileno(), self._wake.fileno()
+        poller = select.poll()
+        poller.register(control, select.POLLIN)
+        poller.register(wake, select.POLLIN)
+        poll, drain, cells = poller.poll, self._wake.recv, self._words
         pause_ms = min(1000, max(20, self._setup.lease_ns // 4_000_000))
         watched = 0
         while True:
-            ready = {fd for fd, _ in poll.poll(pause_ms)}
-            now = time.monotonic_ns()
-            self._words[words.ZYGOTE_TICK] = now
-            if self._wake.fileno() in ready:
-                _drain(self._wake)
-                self._reap()
-            if self._control.fileno() in ready:
-                order = self._control.receive()
-                if order is None:
-                    raise BrokenPipeError
-                if not self._obey(order):
-                    return
+            events = poll(pause_ms)
+            cells[ZYGOTE_TICK] = now = monotonic_ns()
+            for fd, _ in events:
+                if fd == wake:
+                    drain(64)  # what is left wakes it again
+                    self._reap()
+                else:
+                    order = self._control.receive()
+                    if order is None:
+                        raise BrokenPipeError
+                    if not self._obey(order):
+                        return
             if now - watched > pause_ms * 1_000_000:
                 watched = now
                 self._watch(now)
@@ -136,96 +143,79 @@ class Zygote:
         return bool(verb != messages.EXIT)
 
     def _fork(self, seat: int) -> None:
-        base = words.base(seat)
-        self._words[base + words.CURRENT] = 0
-        self._words[base + words.FORKS] += 1
-        parent = os.getpid()
+        at = base(seat)
+        self._words[at + CURRENT] = 0
+        self._words[at + FORKS] += 1
         try:
-            pid = os.fork()
+            pid = fork()
         except OSError as error:
             self._control.send([messages.ENDED, *Ended(seat, 0, 0, 0, 0, error=str(error))])
             return
-        if pid == 0:
-            self._become(seat, parent)
+        if not pid:
+            become(self._executor, self._lanes[seat], seat, self._pid)
         self._seats[pid] = seat
-
-    def _become(self, seat: int, parent: int) -> NoReturn:
-        """Be an executor, in the child."""
-        try:
-            signal.set_wakeup_fd(-1)
-            # Not signal.signal: its enums would be copied into each fork.
-            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-            self._control.close()
-            self._wake.close()
-            self._wakener.close()
-            executor.run(self._executor, self._lanes[seat], seat, parent)
-        except _GONE:
-            os._exit(1)
-        except BaseException:  # noqa: BLE001 - a bug of ours: show it; the seat is forked again
-            import traceback  # noqa: PLC0415 - only for the failure
-
-            traceback.print_exc()
-            os._exit(executor.BROKEN_EXIT)
-        os._exit(0)
 
     def _reap(self) -> None:
         while True:
             try:
-                info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                info = waitid(_ANY, 0, _LOOK)
             except ChildProcessError:
                 return
             if info is None:
                 return
-            seat = self._seats.pop(info.si_pid, None)
+            pid: int = info.si_pid
+            seat = self._seats.pop(pid, None)
             if seat is not None:
                 # While the zombie keeps its id, nobody else's group can have it.
-                processes.kill_group(info.si_pid)
-            _, status = os.waitpid(info.si_pid, 0)
-            if seat is not None:
-                self._ended(seat, info.si_pid, status)
+                kill_group(pid)
+            _, status = waitpid(pid, 0)
+            if seat is None:
+                continue
+            if not status and self._words[base(seat) + CURRENT] == EXITING:
+                self._stale.discard(pid)
+                self._fork(seat)
+            else:
+                self._ended(seat, pid, status)
 
     def _ended(self, seat: int, pid: int, status: int) -> None:
-        base = words.base(seat)
-        number = self._words[base + words.CURRENT]
+        """Tell that an executor ended, and not by its own plan."""
+        at = base(seat)
+        number, self._words[at + CURRENT] = self._words[at + CURRENT], 0
+        number = 0 if number == EXITING else number
         stale = pid in self._stale
         self._stale.discard(pid)
-        if status == 0 and number == words.EXITING:
-            self._fork(seat)
-            return
-        self._words[base + words.CURRENT] = 0
-        number = 0 if number == words.EXITING else number
-        started = self._words[base + words.STARTED]
+        started = self._words[at + words.STARTED]
         self._control.send([messages.ENDED, *Ended(seat, pid, status, number, started, stale)])
 
     def _running(self, seat: int, number: int) -> int:
         """Return the process in `seat` if it runs the job `number` (0: whatever it does)."""
-        if number and self._words[words.base(seat) + words.CURRENT] != number:
+        if number and self._words[base(seat) + CURRENT] != number:
             return 0
         return next((pid for pid, at in self._seats.items() if at == seat), 0)
 
     def _kill(self, seat: int, number: int) -> None:
         pid = self._running(seat, number)
         if pid:
-            processes.kill_group(pid)
+            kill_group(pid)
 
     def _watch(self, now: int) -> None:
         """Look after what nobody reports: a silent supervisor, orphans in other sessions."""
         if now - self._words[words.TICK] > self._setup.lease_ns:
             for pid, seat in self._seats.items():
-                if self._words[words.base(seat) + words.CURRENT]:
+                if self._words[base(seat) + CURRENT]:
                     self._stale.add(pid)
-                    processes.kill_group(pid)
+                    kill_group(pid)
         for pid in processes.children():
             if pid not in self._seats and pid not in self._own:
-                processes.kill_group(pid)
+                kill_group(pid)
 
     def _kill_all(self) -> None:
         for pid in self._seats:
-            processes.kill_group(pid)
+            kill_group(pid)
         for pid in list(self._seats):
             os.waitpid(pid, 0)
         for pid in set(processes.children()) - self._own:
-            processes.kill_group(pid)
+            kill_group(pid)
 
 
 def _call_all(functions: list[Any], what: str) -> None:
@@ -248,16 +238,9 @@ def _wake_up(_number: int, _frame: object) -> None:
     """Do nothing: the wake-up descriptor has been written by then."""
 
 
-def _drain(sock: socket.socket) -> None:
-    try:
-        while sock.recv(4096):
-            pass
-    except BlockingIOError:
-        pass
-
-
 def main() -> NoReturn:
     """Start from the command line: control, shared words, supervisor's pid, lanes."""
+    os.environ.pop("LD_BIND_NOW", None)  # meant for this process, not for those of its jobs
     control, shared, supervisor, *lanes = (int(word) for word in sys.argv[1:])
     processes.die_with_parent(signal.SIGKILL, supervisor)
     processes.adopt_orphans()

@@ -31,6 +31,8 @@ MAX_PAYLOAD = 1024 * 1024
 MAX_RESULT = 1024 * 1024
 
 _DEFAULT = SelfDescribing()
+_PAIRS = frozenset({list, tuple})
+_NAMES = frozenset({str})
 
 
 class Codec(Protocol):
@@ -90,9 +92,12 @@ def decode_call(
     codec: str, payload: bytes, allowed: Sequence[str] = ()
 ) -> tuple[list[Any], dict[str, Any]]:
     """Decode the arguments of a call; raises :class:`NotDecodable`."""
-    call = _known(codec).decode(payload, allowed)
-    match call:
-        case [list() | tuple() as args, dict() as kwargs] if all(type(k) is str for k in kwargs):
+    # In a worker's fork each function costs a copied page or two: the default is not looked up.
+    call = (_DEFAULT if codec == DEFAULT else _known(codec)).decode(payload, allowed)
+    if type(call) in _PAIRS and len(call) == 2:  # noqa: PLR2004 - the arguments, those with names
+        args, kwargs = call
+        named = type(kwargs) is dict and (not kwargs or _NAMES.issuperset(map(type, kwargs)))
+        if named and type(args) in _PAIRS:
             return list(args), kwargs
     raise NotDecodable("the payload is no list of arguments and map of named ones")
 
@@ -100,7 +105,7 @@ def decode_call(
 def encode_result(codec: str, value: object, *, limit: int = MAX_RESULT) -> bytes:
     """Encode what a function returned; raises :class:`NotEncodable` or :class:`TooLarge`."""
     try:
-        payload = get(codec).encode(value)
+        payload = (_DEFAULT if codec == DEFAULT else get(codec)).encode(value)
     except Refused as refused:
         raise NotEncodable(result_message(refused, codec)) from refused.__cause__
     if len(payload) > limit:

@@ -39,6 +39,8 @@ _BUILDERS: Final[dict[int, Callable[[list[Any]], Any]]] = {
 #: What is looked into on the way up, and how deep: an object's own parts are up to four levels.
 _OPEN: Final = frozenset({list, dict, msgpack.ExtType})
 _MAX_STEPS: Final = 5 * MAX_DEPTH
+_Packer: Final = msgpack.Packer
+_unpack: Final = msgpack.unpackb
 _LEAST_INT: Final = -(2**63)
 _BEYOND_INT: Final = 2**64
 
@@ -69,7 +71,16 @@ class SelfDescribing:
     def decode(self, data: bytes, allowed: Sequence[str] = ()) -> Any:
         """Decode a value; raises :class:`NotDecodable`."""
         try:
-            return _Raising(allowed).unpack(data)
+            try:
+                return _unpack(
+                    data,
+                    ext_hook=_leave_to_raising,
+                    strict_map_key=False,
+                    unicode_errors="surrogatepass",
+                    timestamp=3,
+                )
+            except _ExtensionFound:
+                return _Raising(allowed).unpack(data)
         except NotDecodable:
             raise
         except Exception as error:
@@ -79,9 +90,18 @@ class SelfDescribing:
             ) from error
 
 
+class _ExtensionFound(Exception):
+    """The data are not plain."""
+
+
+def _leave_to_raising(_code: int, _data: bytes) -> object:
+    raise _ExtensionFound
+
+
 def _pack(value: object) -> bytes:
-    packed: bytes = msgpack.packb(
-        value, strict_types=True, unicode_errors="surrogatepass", buf_size=512
+    # Not packb(): that is one function more, for each job in a worker's fork.
+    packed: bytes = _Packer(strict_types=True, unicode_errors="surrogatepass", buf_size=512).pack(
+        value
     )
     return packed
 
