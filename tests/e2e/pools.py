@@ -9,14 +9,18 @@ from tests.cluster.images import E2E as IMAGE
 __all__ = ["IMAGE", "merged", "pool"]
 
 
-def pool(name: str, *, redis: str, queues: list[str], **changes: Any) -> dict[str, Any]:
+def pool(name: str, url: str, queue: str, /, **changes: Any) -> dict[str, Any]:
     """Return a WorkerPool: one slot a pod, none to three pods, five seconds to drain.
 
-    `changes` are fields of the spec; dicts are merged, None takes a field away.
+    `changes` are fields of the spec; dicts are merged, None takes a field away. `queues` may be
+    names, too.
     """
+    queues = [
+        {"name": one} if isinstance(one, str) else one for one in changes.pop("queues", [queue])
+    ]
     spec: dict[str, Any] = {
-        "redis": {"url": redis},
-        "queues": [{"name": queue} for queue in queues],
+        "redis": {"url": url},
+        "queues": queues,
         "image": IMAGE,
         "resources": {
             "requests": {"cpu": "10m", "memory": "64Mi"},
