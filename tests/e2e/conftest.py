@@ -154,7 +154,7 @@ def make_pool(
     def make(*, suffix: str = "", **changes: Any) -> str:
         called = f"{name}{suffix}"
         made.add(called)
-        space.apply(pools.pool(called, redis.url, name, **changes))
+        space.apply(pools.pool(called, **{"redis": redis.url, "queues": [name], **changes}))
         return called
 
     yield make

@@ -44,7 +44,7 @@ def deploy(space: Space, resource: dict[str, Any]) -> str:
 def worker(space: Space, redis: Redis, queue: Queue, name: str) -> str:
     """Give the pod of a worker on the test's queue."""
     limits = {"memoryLimit": "96Mi"}
-    return deploy(space, pool(name, redis.url, queue.name, job=limits))
+    return deploy(space, pool(name, redis=redis.url, queues=[queue.name], job=limits))
 
 
 def test_a_worker_runs_jobs_and_can_write_to_its_tmp_only(
