@@ -154,14 +154,13 @@ def make_pool(
     def make(*, suffix: str = "", **changes: Any) -> str:
         called = f"{name}{suffix}"
         made.add(called)
-        space.apply(pools.pool(called, redis=redis.url, **{"queues": [name], **changes}))
+        space.apply(pools.pool(called, **{"redis": redis.url, "queues": [name], **changes}))
         return called
 
     yield make
-    for called in made:
-        space.delete("workerpool", called)
-        for kind in ("deployment", "replicaset", "pod"):
-            space.delete_all(kind, f"forq.dev/pool={called}")
+    if made:
+        space.delete("workerpool", *made)
+        space.delete_all("deployment,replicaset,pod", f"forq.dev/pool in ({','.join(made)})")
 
 
 def _word(text: str, length: int) -> str:

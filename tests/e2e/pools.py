@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.cluster.images import E2E as IMAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["IMAGE", "merged", "pool"]
 
 
-def pool(name: str, *, redis: str, queues: list[str], **changes: Any) -> dict[str, Any]:
+def pool(
+    name: str,
+    *,
+    redis: str | dict[str, Any],
+    queues: Sequence[str | dict[str, Any]],
+    **changes: Any,
+) -> dict[str, Any]:
     """Return a WorkerPool: one slot a pod, none to three pods, five seconds to drain.
 
-    `changes` are fields of the spec; dicts are merged, None takes a field away.
+    `redis` may be its URL, and queues names. `changes` are other fields of the spec; dicts are
+    merged, None takes a field away.
     """
     spec: dict[str, Any] = {
-        "redis": {"url": redis},
-        "queues": [{"name": queue} for queue in queues],
+        "redis": {"url": redis} if isinstance(redis, str) else redis,
+        "queues": [{"name": one} if isinstance(one, str) else one for one in queues],
         "image": IMAGE,
         "resources": {
             "requests": {"cpu": "10m", "memory": "64Mi"},

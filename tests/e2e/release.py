@@ -92,6 +92,7 @@ def installed(replicas: int = 2) -> Iterator[Operator]:
     finally:
         _uninstall()
         space.remove()
+        wait_until(space.gone, 120, f"the namespace {NAMESPACE} is gone")
 
 
 @contextmanager

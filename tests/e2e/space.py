@@ -26,6 +26,7 @@ class Space:
 
     def create(self) -> None:
         """Make it, and wait until pods are let in."""
+        wait_until(lambda: not self._ending(), 120, f"an older namespace {self.name} is gone")
         about = {"name": self.name, "labels": _RESTRICTED}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": about})
         wait_until(lambda: self.find("serviceaccount", "default"), 60, "a service account")
@@ -37,6 +38,10 @@ class Space:
     def gone(self) -> bool:
         """Tell whether nothing is left of it."""
         return self.find("namespace", self.name) is None
+
+    def _ending(self) -> bool:
+        found = self.find("namespace", self.name)
+        return found is not None and "deletionTimestamp" in found["metadata"]
 
     # ---------------------------------------------------------------- objects
 
@@ -56,12 +61,12 @@ class Space:
             "patch", kind, name, *self._here, "--type=merge", f"--patch={json.dumps(change)}", *more
         )
 
-    def delete(self, kind: str, name: str, *, wait: bool = True, grace: int | None = None) -> None:
-        """Delete an object, if it is there."""
+    def delete(self, kind: str, *names: str, wait: bool = True, grace: int | None = None) -> None:
+        """Delete objects, if they are there."""
         more = [] if grace is None else [f"--grace-period={grace}"]
         more += [] if grace != 0 else ["--force"]
         told = (f"--wait={str(wait).lower()}", "--ignore-not-found", *more)
-        kubectl("delete", kind, name, *self._here, *told)
+        kubectl("delete", kind, *names, *self._here, *told)
 
     def delete_all(self, kind: str, selector: str) -> None:
         """Delete all objects with certain labels, and wait until they are gone."""
