@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
 import random
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 from forq.errors import ConfigurationError
+from forq.location import complete
 from forq.store import targets
 from forq_operator.cluster.api import SECRETS
 from forq_operator.cluster.errors import ApiError, Forbidden, NotFound
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 KEEP_S = 60.0
 #: What went wrong is asked again sooner: a person may be about to put it right.
 _KEEP_TROUBLE_S = 5.0
+
+#: What a condition can show.
+_LONGEST_MESSAGE = 1024
 
 Account = tuple[str, str]  # the operator's service account, and its namespace
 
@@ -47,6 +53,7 @@ class Secrets:
         self._account = account
         self._kept: dict[str, _Kept] = {}  # by the pool's uid
         self._refreshing: dict[str, asyncio.Task[None]] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def url(self, pool: Pool) -> str | Unknown:
         """Return the URL, or why there is none. Waits only when it knows nothing yet.
@@ -88,6 +95,8 @@ class Secrets:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._folder is not None:
+            self._folder.cleanup()
 
     async def _behind(self, pool: Pool) -> None:
         try:
@@ -113,14 +122,40 @@ class Secrets:
                 for key in (redis.url_from, redis.username, redis.password, redis.ca)
                 if key
             }
-            url = _checked(values[redis.url_from] if redis.url_from else redis.url)
-            return _completed(url, pool, values)
+            return self._completed(pool, values)
         except _Missing as error:
             return _unknown(error.reason, str(error))
 
+    def _completed(self, pool: Pool, values: dict[SecretKey, str]) -> str:
+        """Put everything into the URL, as a worker does with what its pod is told."""
+        redis = pool.redis
+        url = values[redis.url_from] if redis.url_from else redis.url
+        return _checked(
+            complete(
+                _checked(url.strip()),
+                username=values[redis.username] if redis.username else "",
+                password=values[redis.password] if redis.password else "",
+                ca=self._file_of(values[redis.ca]) if redis.ca else "",
+            )
+        )
+
+    def _file_of(self, certificates: str) -> str:
+        """Return a file with CA certificates; a file, since URLs are shown in messages."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="forq-")
+        name = hashlib.sha256(certificates.encode()).hexdigest()[:16]
+        file = Path(self._folder.name) / f"{name}.crt"
+        if not file.exists():
+            file.write_text(certificates, encoding="utf-8")
+        return str(file)
+
     def _forbidden(self, pool: Pool, name: str) -> str:
-        role = secret_role(pool, *self._account)
-        return f"the operator may not read the Secret {name!r}. Apply this Role:\n{role}"
+        begin = f"the operator may not read the Secret {name!r}"
+        role = f"{begin}. Apply this Role:\n{secret_role(pool, *self._account)}"
+        if len(role) <= _LONGEST_MESSAGE:
+            return role
+        names = ",".join(pool.redis.secrets)
+        return f"{begin}; let {'/'.join(reversed(self._account))} get: {names}"
 
 
 class _Missing(Exception):
@@ -140,7 +175,7 @@ def _value(data: dict[str, Any], key: SecretKey) -> str:
     if not value.strip():
         message = f"the Secret {key.name!r} has nothing under {key.key!r}"
         raise _Missing("SecretKeyMissing", message)
-    return value.strip()  # a line end at the end is a frequent slip, and part of no password
+    return value.rstrip("\r\n")  # files that became Secrets tend to end in a line break
 
 
 def _checked(url: str) -> str:
@@ -153,21 +188,6 @@ def _checked(url: str) -> str:
         message = "a unix socket is not there in a pod; use redis://host:6379/0"
         raise _Missing("InvalidRedisURL", f"{target.shown!r}: {message}")
     return url
-
-
-def _completed(url: str, pool: Pool, values: dict[SecretKey, str]) -> str:
-    """Put user, password and CA into a URL."""
-    redis = pool.redis
-    if redis.password:
-        scheme, _, rest = url.partition("://")
-        body, question, query = rest.partition("?")
-        user = quote(values[redis.username], safe="") if redis.username else ""
-        password = quote(values[redis.password], safe="")
-        url = f"{scheme}://{user}:{password}@{body.rpartition('@')[2]}{question}{query}"
-    if redis.ca:
-        joint = "&" if "?" in url else "?"
-        url = f"{url}{joint}ssl_ca_data={quote(values[redis.ca], safe='')}"
-    return _checked(url)
 
 
 def _unknown(reason: str, message: str) -> Unknown:

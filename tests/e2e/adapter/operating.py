@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,13 @@ from forq_operator.cluster.adapter import KubernetesCluster, Options
 from forq_operator.cluster.api import DEPLOYMENTS, PODS, POOLS, Api
 from forq_operator.cluster.connection import Connection
 from forq_operator.spec import Pool, parse
+from tests.cluster.kube import kubectl
 from tests.cluster.places import KUBECONFIG
 from tests.operator import bad_pools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from forq_operator.readings import WorkerReading
 
@@ -119,3 +122,22 @@ async def pods(api: Api, space: str) -> dict[str, Any]:
 def at_work(worker: WorkerReading) -> WorkerReading:
     """Return the worker as if it held a job."""
     return worker._replace(held=(("default", 1),))
+
+
+def kubeconfig_of(space: str, account: str, folder: Path) -> str:
+    """Make a service account, and a kubeconfig in which one is it; it may nothing yet."""
+    kubectl("create", "serviceaccount", account, "--namespace", space)
+    token = kubectl("create", "token", account, "--namespace", space).strip()
+    return write_kubeconfig(folder / account, {"token": token})
+
+
+def write_kubeconfig(path: Path, user: dict[str, str], server: str = "") -> str:
+    """Write a kubeconfig for the cluster (or another server), as `user`; JSON is YAML."""
+    given: dict[str, Any] = json.loads(
+        kubectl("config", "view", "--minify", "--raw", "--output=json")
+    )
+    if server:
+        given["clusters"][0]["cluster"]["server"] = server
+    given["users"][0]["user"] = user
+    path.write_text(json.dumps(given))
+    return str(path)

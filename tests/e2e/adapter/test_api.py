@@ -20,7 +20,7 @@ from forq_operator.cluster.errors import (
 )
 from tests.cluster.kube import kubectl
 from tests.cluster.places import KUBECONFIG, PKI
-from tests.e2e.adapter.operating import admin
+from tests.e2e.adapter.operating import admin, kubeconfig_of, write_kubeconfig
 from tests.operator import bad_pools
 
 if TYPE_CHECKING:
@@ -98,24 +98,6 @@ def test_who_may_not_lead_writes_nothing(bare_space: str) -> None:
     asyncio.run(scenario())
 
 
-def kubeconfig(path: Path, server: str, user: dict[str, str]) -> str:
-    """Write a kubeconfig of our own; JSON is YAML."""
-    import json
-
-    cluster = {"server": server, "certificate-authority": f"{PKI}/ca.crt"}
-    path.write_text(
-        json.dumps(
-            {
-                "clusters": [{"name": "c", "cluster": cluster}],
-                "users": [{"name": "u", "user": user}],
-                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-                "current-context": "x",
-            }
-        )
-    )
-    return str(path)
-
-
 async def refused(kubeconfig: str, place: Place, error: type[Exception], says: str) -> None:
     api = Api(Connection(kubeconfig))
     try:
@@ -132,16 +114,13 @@ def server() -> str:
 
 def test_who_is_unknown_or_may_not_is_told_so(bare_space: str, tmp_path: Path) -> None:
     place = MAPS.at(bare_space, "a")
-    kubectl("create", "serviceaccount", "nobody", "--namespace", bare_space)
-    token = kubectl("create", "token", "nobody", "--namespace", bare_space).strip()
+    allowed = kubeconfig_of(bare_space, "nobody", tmp_path)
+    unknown = write_kubeconfig(tmp_path / "b", {"token": "wrong"})
+    away = write_kubeconfig(tmp_path / "c", {"token": "wrong"}, "https://127.0.0.1:1")
 
     async def scenario() -> None:
-        url = server()
-        allowed = kubeconfig(tmp_path / "a", url, {"token": token})
         await refused(allowed, place, Forbidden, "nobody")
-        unknown = kubeconfig(tmp_path / "b", url, {"token": "wrong"})
         await refused(unknown, place, Unavailable, "401")
-        away = kubeconfig(tmp_path / "c", "https://127.0.0.1:1", {"token": token})
         await refused(away, place, Unavailable, "no answer from the API server")
         await refused(str(tmp_path / "none"), place, Unavailable, "no Kubernetes to talk to")
 
@@ -158,7 +137,7 @@ def test_a_token_is_read_again_when_it_is_not_accepted_any_more(
         place = MAPS.at(bare_space, "a")
         file = tmp_path / "token"
         file.write_text("old")
-        config = kubeconfig(tmp_path / "config", server(), {"tokenFile": str(file)})
+        config = write_kubeconfig(tmp_path / "config", {"tokenFile": str(file)})
         api = Api(Connection(config))
         with pytest.raises(Unavailable):
             await api.get(place)
