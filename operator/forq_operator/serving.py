@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from forq_operator import handlers
 from forq_operator.cluster.adapter import KubernetesCluster, Options
+from forq_operator.cluster.hosts import in_namespace
 from forq_operator.loop import Loop
 from forq_operator.metrics import Server, registry
 from forq_operator.showing import snapshot
@@ -197,7 +198,10 @@ class Operator:
         return self._urls.get(pool.uid)
 
     async def _ask(self, pool: Pool) -> None:
-        self._urls[pool.uid] = await self._cluster.secrets.url(pool)
+        found = await self._cluster.secrets.url(pool)
+        if isinstance(found, str):
+            found = in_namespace(found, pool.namespace)
+        self._urls[pool.uid] = found
 
     async def _unreadable(self) -> None:
         """Tell of the pools whose spec cannot be read; the schema lets few of them pass."""
