@@ -7,9 +7,11 @@ the operator is not tested that way: CI does not use it.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +39,13 @@ class Process(Operator):
     def logs(self, tail: int = 200) -> str:
         """Return what it logged last."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-tail:])
+
+    def metrics(self) -> str:
+        """Return its metrics."""
+        found = re.search(r"metrics on (http://\S+)", self.log.read_text(errors="replace"))
+        assert found, "it has not said where its metrics are"
+        with urllib.request.urlopen(found[1], timeout=10) as answer:
+            return str(answer.read().decode())
 
 
 @contextmanager
