@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from functools import cache
+from http.client import HTTPConnection
 
 import redis
 
@@ -39,6 +40,34 @@ def touch(name: str, seconds: float = 0) -> int:
     time.sleep(seconds)
     _server().incr(f"e2e:ended:{name}")
     return begun
+
+
+def stay(group: str, one: str, seconds: float = 600) -> str:
+    """Hold a slot for `seconds`, or until `one` is let go: see `stayers.Stayers`.
+
+    The job itself gets no SIGTERM; its worker does. It is noted if that says so meanwhile.
+    """
+    deadline = time.monotonic() + seconds
+    _server().hset(f"e2e:at:{group}", one, where())
+    while time.monotonic() < deadline:
+        if _is_stopping():
+            _server().hset(f"e2e:told:{group}", one, where())
+        if _server().sismember(f"e2e:free:{group}", one):
+            break
+        time.sleep(0.2)
+    _server().hdel(f"e2e:at:{group}", one)
+    return where()
+
+
+def _is_stopping() -> bool:
+    """Tell whether the worker that runs this job has been told to end."""
+    place = os.environ["FORQ_HEALTH_HOST"], int(os.environ["FORQ_HEALTH_PORT"])
+    connection = HTTPConnection(*place, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return b"stopping" in connection.getresponse().read()
+    finally:
+        connection.close()
 
 
 def spin(seconds: float) -> int:

@@ -54,6 +54,20 @@ class Operator:
         more = ("--prefix", f"--tail={tail}", "--ignore-errors")
         return kubectl("logs", f"--selector={_SELECTOR}", f"--namespace={NAMESPACE}", *more)
 
+    def metrics(self) -> str:
+        """Return the metrics of the one that acts."""
+        pod = self.space.get("pod", self.leader())
+        [container] = pod["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        place = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}"
+        return kubectl("get", "--raw", f"{place}:{ports['metrics']}/proxy/metrics")
+
+    def metric(self, name: str, pool: str) -> float:
+        """Return the value of a metric for a pool; it must be there once."""
+        lines = [one for one in self.metrics().splitlines() if one.startswith(f"{name}{{")]
+        [found] = [one for one in lines if f'pool="{pool}"' in one]
+        return float(found.rpartition(" ")[2])
+
     def upgrade(self, **values: Any) -> None:
         """Install it again with other values of the chart."""
         _install(self.wanted, values)

@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from forq import State, call
 from tests.cluster import kube
 from tests.e2e import jobs
 from tests.e2e.waiting import wait_until
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = {"scaleDown": {"stabilizationWindowSeconds": 0}}
 TRIES = 20
+BURST = 200
 
 
 @contextmanager
@@ -68,3 +70,33 @@ def test_from_zero_within_seconds(
     print(f"after {statistics.median(begun):.2f} s, at most {max(begun):.2f} s")
     assert slow <= 1.5
     assert max(begun) <= 6
+
+
+def test_a_burst_from_zero_and_back(
+    space: Space, redis: Redis, operator: Operator, queue: Queue, make_pool: Callable[..., str]
+) -> None:
+    scaling = {"maxReplicas": 4, "behavior": AT_ONCE}
+    pool = make_pool(concurrency=8, scaling=scaling, preload=["tests.e2e.jobs"])
+    wait_until(lambda: space.condition(pool, "Ready"), 30, "the operator has seen the pool")
+    assert space.replicas(pool) == 0
+    began = time.monotonic()
+    handles = queue.enqueue_many(call(jobs.touch, queue.name, 1) for _ in range(BURST))
+    wait_until(lambda: redis.begun(queue.name), 30, "a job runs")
+    first = time.monotonic() - began
+    for handle in handles:
+        handle.result(timeout=120)
+    whole = time.monotonic() - began
+    wait_until(lambda: not space.pods(pool, leaving=True), 120, "no pod is left")
+    empty = time.monotonic() - began
+    assert space.replicas(pool) == 0
+    print(
+        f"of {BURST} jobs the first runs after {first:.1f} s, all have ended after {whole:.1f} s,"
+    )
+    print(f"no pod is left after {empty:.1f} s")
+    views = [redis.client.job(handle.id) for handle in handles]
+    assert {(view.state, view.attempt, view.recoveries) for view in views} == {
+        (State.SUCCEEDED, 1, 0)
+    }
+    assert redis.begun(queue.name) == redis.ended(queue.name) == BURST
+    assert operator.metric("forq_pool_busy_pods_killed_total", pool) == 0
+    assert first <= 6

@@ -7,10 +7,12 @@ the operator is not tested that way: CI does so only to send signals to one of s
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +83,13 @@ class Process(Operator):
     def logs(self, tail: int = 200) -> str:
         """Return what it logged last."""
         return self._replica.logs(tail)
+
+    def metrics(self) -> str:
+        """Return its metrics."""
+        found = re.search(r"metrics on (http://\S+)", self._replica.logs(10_000))
+        assert found, "it has not said where its metrics are"
+        with urllib.request.urlopen(found[1], timeout=10) as answer:
+            return str(answer.read().decode())
 
 
 @contextmanager
