@@ -191,6 +191,8 @@ def _bare_template(pool: Pool) -> dict[str, Any]:
 def _complete(worker: dict[str, Any], pool: Pool) -> None:
     """Add to the worker's container what forq needs there."""
     worker.setdefault("command", ["forq", "worker"])
+    # What a container said last becomes part of the pod's status, and of the pool's conditions.
+    worker.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     env = {item["name"]: item for item in worker.get("env") or []}
     env.setdefault("FORQ_LOG_FORMAT", {"name": "FORQ_LOG_FORMAT", "value": "json"})
     env.setdefault("HOME", {"name": "HOME", "value": "/tmp"})  # noqa: S108 - in the container

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from forq.store.mapping import HINT_AT_DESK
 from forq_operator.conditions import Condition, Facts, conditions
 from forq_operator.why import explain
 
@@ -79,7 +80,7 @@ def _condition(
         "type": one.type,
         "status": one.status,
         "reason": one.reason,
-        "message": _short(one.message),
+        "message": _short(one.message.replace(HINT_AT_DESK, "")),
         "observedGeneration": generation,
         "lastTransitionTime": since,
     }

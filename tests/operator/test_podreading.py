@@ -143,7 +143,7 @@ PULL = 'failed to pull and unpack image "shop/app:1.4": not found'
                 "CrashLoopBackOff",
                 "back-off 2m40s restarting failed container",
                 restartCount=5,
-                lastState=ended(1, message="ModuleNotFoundError: app\n"),
+                lastState=ended(1, message="Traceback …\n  line 3\nModuleNotFoundError: app\n"),
             ),
             Trouble.CRASH_LOOP,
             "exit code 1, ModuleNotFoundError: app",

@@ -167,7 +167,9 @@ def _ending(container: dict[str, Any]) -> str:
         ended = mapping(mapping(container.get(state)).get("terminated"))
         if ended:
             parts = [f"exit code {ended.get('exitCode')}"]
-            reason, message = text(ended.get("reason")), text(ended.get("message")).strip()
+            # The end of its log, where a traceback has the exception.
+            message = text(ended.get("message")).strip().rpartition("\n")[2]
+            reason = text(ended.get("reason"))
             if reason not in ("", "Error", "Completed"):
                 parts.append(reason)
             if message:

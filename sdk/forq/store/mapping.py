@@ -61,7 +61,9 @@ _ANSWERS: tuple[tuple[str, type[ForqError], str], ...] = (
 # An error that a script of forq itself answered.
 _OURS = re.compile(r"(FORQ[A-Z_]*)[ :]*(.*?)(?:,? script: \w+, on @user_script.*)?\Z", re.DOTALL)
 
-_HINT_START = "Is it running? For development, 'forq dev-redis' starts one"
+#: Advice for people at a terminal; where there is none it can be cut off.
+HINT_AT_DESK = " For development, 'forq dev-redis' starts one"
+_HINT_START = f"Is it running?{HINT_AT_DESK}"
 _HINT_PASSWORD = "put user:password@ before the host of the URL"  # noqa: S105 - advice, no secret
 
 
