@@ -154,7 +154,8 @@ def make_pool(
     def make(*, suffix: str = "", **changes: Any) -> str:
         called = f"{name}{suffix}"
         made.add(called)
-        space.apply(pools.pool(called, redis=redis.url, **{"queues": [name], **changes}))
+        fields = {"redis": redis.url, "queues": [name], **changes}
+        space.apply(pools.pool(called, **fields))
         return called
 
     yield make
