@@ -57,14 +57,16 @@ async def act(cluster: Cluster, order: Order, redis: Redis | None) -> None:
     workers = {worker.pod: worker for worker in observed.workers}
     retiring = [workers[pod] for pod in plan.retire if pod in workers]
     await _mark(pool, retiring, view, redis)
+    empty = [worker for worker in retiring if worker.draining and not worker.holds]
+    forced = [pod for pod in plan.force if workers[pod].holds]
+    going = {*(worker.pod for worker in empty), *forced}
+    # Whatever was prepared for anybody else, by us or by a leader before us, is a danger to it.
+    await cluster.keep(pool, [worker.pod for worker in observed.workers if worker.pod not in going])
     canceled = [workers[pod] for pod in plan.cancel if pod in workers]
     if canceled:
-        await cluster.keep(pool, [worker.pod for worker in canceled])
         await _unmark(pool, canceled, redis)
-    empty = [worker for worker in retiring if worker.draining and not worker.holds]
     if empty:
         await cluster.remove(pool, empty, observed.workers)
-    forced = [pod for pod in plan.force if workers[pod].holds]
     if forced:
         await cluster.delete(pool, forced)
     for template in plan.remove:

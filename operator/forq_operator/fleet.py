@@ -54,7 +54,10 @@ class Cluster(Protocol):
         """
 
     async def keep(self, pool: Pool, pods: Sequence[str]) -> None:
-        """Take back what `remove` has prepared for these pods and not yet ordered."""
+        """Take back what `remove` has prepared for these pods and not yet ordered.
+
+        Called each tick for all that are not to be removed now; most have nothing to take back.
+        """
 
     async def delete(self, pool: Pool, pods: Sequence[str]) -> None:
         """Delete pods at work: they get SIGTERM, and their grace."""

@@ -62,6 +62,13 @@ class Redis:
         """Tell whether it can be talked to."""
         return bool(self.raw.ping())
 
+    def marks(self, queue: str) -> dict[str, int]:
+        """Return which workers are marked as draining in a queue, and until when; not run out."""
+        seconds, microseconds = self.raw.time()
+        now = seconds * 1000 + microseconds // 1000
+        found = self.client.run(self.client.store.draining(queue))
+        return {worker: until for worker, until in found.items() if until > now}
+
     def freeze(self, seconds: float) -> None:
         """Let it answer nobody for a while; nothing is lost."""
         self.raw.client_pause(int(seconds * 1000), all=True)

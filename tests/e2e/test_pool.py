@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from forq import Queue
     from tests.e2e.redises import Redis
-    from tests.e2e.release import Operator
     from tests.e2e.space import Space
 
 
@@ -33,18 +32,3 @@ def test_a_backlog_brings_pods_and_they_go_when_it_is_done(
         handle.result(timeout=60)
     assert redis.ended(name) == redis.begun(name) == 40
     wait_until(lambda: not space.pods(pool, leaving=True), 180, "no pod is left")
-
-
-def test_another_replica_takes_over_when_the_leader_is_lost(
-    space: Space, queue: Queue, make_pool: Callable[..., str], operator: Operator
-) -> None:
-    pool = make_pool()
-    first = wait_until(operator.leader, 60, "there is a leader")
-    operator.kill(first)
-    second = wait_until(
-        operator.leader, 60, "another one leads", good=lambda seen: seen not in {"", first}
-    )
-    assert second != first
-    job = queue.enqueue(jobs.where)
-    assert job.result(timeout=60).startswith(pool)
-    wait_until(operator.ready, 60, "both replicas are there again")

@@ -128,6 +128,7 @@ def test_from_zero_to_many_and_back_and_never_under_a_job(stage: Stage) -> None:
         assert stage.pods == busy, "the idle ones went, in whatever order; none at work did"
         removed = {call[1] for call in stage.cluster.calls if call[0] == "remove"}
         assert removed.isdisjoint(busy)
+        assert {("keep", pod) for pod in busy} <= set(stage.cluster.calls), "whatever was prepared"
         for pod in busy:
             stage.finish(worked[pod], pod)
         await stage.tick(times=3)

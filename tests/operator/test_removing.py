@@ -60,6 +60,12 @@ def test_nobody_goes_while_a_pod_at_work_is_not_ready() -> None:
     assert step(scene("aBC", "a", "abc", prepared=prepared), NOW) == Step(go=("a",))
 
 
+def test_nobody_goes_until_a_cost_that_was_taken_back_is_surely_forgotten() -> None:
+    found = scene("ABC", "a", "c", prepared={"a": LONG_AGO})
+    assert step(found._replace(freed=NOW - SETTLE_S + 0.1), NOW) == Step()
+    assert step(found._replace(freed=NOW - SETTLE_S), NOW) == Step(go=("a",))
+
+
 def test_where_all_go_there_is_nothing_to_prepare() -> None:
     assert step(scene("ABc", "abc", "c"), NOW) == Step(go=("a", "b", "c"))
     assert step(scene("ABC", "bc", ordered="a", replicas=2), NOW) == Step(go=("b", "c"))

@@ -24,7 +24,7 @@ class Scene(NamedTuple):
     `replicas` is what it is set to. `pods` are all that live: neither ended nor terminating.
     `chosen` are the names of those that shall go, `busy` of those that hold jobs, `ordered` of
     those for which replicas have been lowered already. `prepared` says since when a pod's cost is
-    set.
+    set; `freed` is when one was last taken from a pod that stays.
     """
 
     replicas: int
@@ -33,6 +33,7 @@ class Scene(NamedTuple):
     busy: frozenset[str]
     ordered: frozenset[str]
     prepared: Mapping[str, float]
+    freed: float = float("-inf")
 
 
 class Step(NamedTuple):
@@ -71,6 +72,8 @@ def step(scene: Scene, now: float) -> Step:
     # Whoever is not ready goes first, whatever it costs: no job may be on such a pod.
     if any(p.pod in scene.busy and not p.ready and p.pod not in scene.chosen for p in here):
         return Step(prepare)
+    if now - scene.freed < SETTLE_S:
+        return Step(prepare)  # it could still be taken for one that is to go
     ripe = [pod for pod in going if now - scene.prepared.get(pod, now) >= SETTLE_S]
     # Never fewer replicas than pods that stay: were an earlier order's answer lost, it is not
     # given twice.

@@ -49,6 +49,7 @@ class Retiring:
         self._tally = tally or Tally()
         self._holdings = holdings
         self._prepared: dict[str, float] = {}  # a pod's uid → since when its cost is set
+        self._freed: dict[tuple[str, str], float] = {}  # pool → when a cost was last taken
         self._orders: dict[Spot, list[removing.Order]] = {}
         #: Pods that were deleted in place of those chosen; and those of them that were at work.
         self.missed: Counter[tuple[str, str]] = Counter()
@@ -82,6 +83,7 @@ class Retiring:
                 for pod in pods.values()
                 if pod.uid in self._prepared and pod.cost == COST
             },
+            freed=self._freed.get((pool.namespace, pool.name), float("-inf")),
         )
         todo = removing.step(scene, time.monotonic())
         await self._costs([pods[name] for name in todo.prepare], COST)
@@ -89,11 +91,25 @@ class Retiring:
             await self._lower(pool, deployment, frozenset(todo.go), scene)
 
     async def keep(self, pool: Pool, names: Collection[str]) -> None:
-        """Take the cost from pods that stay after all; not from those already ordered to go."""
+        """Take the cost from pods that stay after all; not from those already ordered to go.
+
+        Where a ReplicaSet has pods to delete yet, it may have been a leader before us who ordered
+        that: the cost tells it which.
+        """
         pods = self._holdings.pods.of(pool.namespace, pool.name)
         found = [pods[name] for name in names if name in pods and pods[name].cost == COST]
-        staying = [p for p in found if p.name not in self.ordered(pool, p.worker.template)]
-        await self._costs([pod for pod in staying if not pod.worker.terminating], None)
+        freed = [pod for pod in found if not pod.worker.terminating and self._stays(pool, pod)]
+        if freed:
+            self._freed[pool.namespace, pool.name] = time.monotonic()
+            await self._costs(freed, None)
+            self._freed[pool.namespace, pool.name] = time.monotonic()
+
+    def _stays(self, pool: Pool, pod: PodRecord) -> bool:
+        template = pod.worker.template
+        deployment = self._holdings.deployments_of(pool).get(template)
+        living = self._holdings.living(pool, template)
+        settled = deployment is not None and len(living) <= deployment.replicas
+        return settled and pod.name not in self.ordered(pool, template)
 
     def ordered(self, pool: Pool, template: str) -> frozenset[str]:
         """Return the pods whose removal has been ordered and cannot be taken back."""
