@@ -107,6 +107,8 @@ def _commonest(failed: Sequence[Outcome]) -> str:
     """Say the commonest cause in words; of equals the first by name, whatever their order."""
     counts = Counter((one.cause, one.error, one.function) for one in failed)
     (cause, error, function), _ = min(counts.items(), key=lambda item: (-item[1], item[0]))
+    if cause in DEPLOY_CAUSES:  # the error is forq's own, and says nothing more
+        return f"{cause} of {function}" if function else cause
     what = f"{cause} {error.rpartition(':')[2]}".rstrip()
     return f"{what} in {function}" if function else what
 

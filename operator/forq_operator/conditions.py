@@ -102,7 +102,8 @@ def _workers(observed: PoolObserved, decision: Decision) -> Condition:
 def _brake(decision: Decision) -> Condition:
     if decision.brake.on:
         message = (
-            f"most jobs fail, so the pool does not grow; most failures: {decision.brake.cause}"
+            "most jobs fail, so the pool does not grow until they succeed again; most failures: "
+            f"{decision.brake.cause}"
         )
         return Condition("FailureBrake", "True", "JobsFail", message)
     return Condition("FailureBrake", "False", "JobsSucceed", "jobs do not fail in general")

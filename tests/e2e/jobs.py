@@ -82,8 +82,9 @@ def fail(message: str = "it was asked to") -> None:
     raise RuntimeError(message)
 
 
-def fail_while(name: str) -> str:
-    """Fail as long as the test lets it: see `redis.set_flag`."""
+def fail_while(name: str, seconds: float = 0) -> str:
+    """Take its time, and fail as long as the test lets it: see `redis.set_flag`."""
+    time.sleep(seconds)
     if _server().exists(f"e2e:flag:{name}"):
         raise RuntimeError(f"the flag {name} is set")
     return "done"

@@ -65,10 +65,10 @@ def test_the_only_function_there_is_does() -> None:
 
 
 def test_a_deploys_causes_do_whatever_the_function() -> None:
-    bad = outcomes(0, 40, function="app:bad", cause="import", error="builtins:ImportError")
+    bad = outcomes(0, 40, function="app:bad", cause="import", error="forq.errors:NotFound")
     good = [Outcome(NOW - 40 + i, f"g{i}", "app:good") for i in range(20)]
     found = step(OFF, POLICY, [*bad, *good], 120, NOW)
-    assert found.cause == "import ImportError in app:bad"
+    assert found.cause == "import of app:bad"
 
 
 def test_cancelations_and_losses_are_no_failures() -> None:

@@ -149,9 +149,12 @@ PULL = 'failed to pull and unpack image "shop/app:1.4": not found'
             "exit code 1, ModuleNotFoundError: app",
         ),
         (
-            waiting("CrashLoopBackOff", lastState=ended(137, "OOMKilled")),
+            waiting(
+                "CrashLoopBackOff",
+                lastState=ended(137, "OOMKilled", '{"message": "health on …"}'),
+            ),
             Trouble.CRASH_LOOP,
-            "exit code 137, OOMKilled",
+            "container worker: exit code 137, OOMKilled",
         ),
         (
             running(BORN, ready=False, restartCount=2, lastState=ended(1)),
@@ -167,6 +170,7 @@ def test_trouble_and_words_for_it(container: dict[str, Any], trouble: Trouble, s
     assert worker.message.startswith("pod thumbs-0b76b153-579dfd694b-cnl8l, container worker: ")
     assert "back-off" not in worker.message.lower()
     assert "2m40s" not in worker.message
+    assert "health" not in worker.message
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -194,3 +196,17 @@ def test_the_zygote_stays_lean() -> None:
     )
     done = run([executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("given", "raised"), [(0, 500), (450, 550), (998, 1000), (1000, 1000)])
+def test_a_job_goes_before_its_worker_when_memory_is_short(given: int, raised: int) -> None:
+    score = "open('/proc/self/oom_score_adj', '{}')"
+    code = f"""
+import os
+{score.format("w")}.write("{given}")
+from forq_worker import processes
+processes.become_mortal(os.getppid(), (), processes.BADNESS)
+print({score.format("r")}.read())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert int(done.stdout) == raised

@@ -167,8 +167,10 @@ def _ending(container: dict[str, Any]) -> str:
         ended = mapping(mapping(container.get(state)).get("terminated"))
         if ended:
             parts = [f"exit code {ended.get('exitCode')}"]
-            # The end of its log, where a traceback has the exception.
+            # The end of its log, where a traceback has the exception. A worker's ordinary lines
+            # are JSON, and the latest of them has nothing to do with its end.
             message = text(ended.get("message")).strip().rpartition("\n")[2]
+            message = "" if message.startswith("{") else message
             reason = text(ended.get("reason"))
             if reason not in ("", "Error", "Completed"):
                 parts.append(reason)
