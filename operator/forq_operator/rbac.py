@@ -13,7 +13,7 @@ POOL_RULES: tuple[dict[str, Any], ...] = (
     {
         "apiGroups": ["forq.dev"],
         "resources": ["workerpools"],
-        "verbs": ["get", "list", "watch"],
+        "verbs": ["list", "watch"],
     },
     {
         "apiGroups": ["forq.dev"],
@@ -33,7 +33,7 @@ POOL_RULES: tuple[dict[str, Any], ...] = (
     {
         "apiGroups": ["policy"],
         "resources": ["poddisruptionbudgets"],
-        "verbs": ["list", "watch", "create", "patch"],
+        "verbs": ["list", "watch", "create", "patch"],  # a server-side apply creates, too
     },
     {
         "apiGroups": [""],

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forq_operator.cluster.api import EVENTS, POOLS
-from forq_operator.cluster.errors import NotFound, NotLeader
+from forq_operator.cluster.errors import Conflict, NotFound, NotLeader
 from forq_operator.cluster.objects import stamp
 from forq_operator.conditions import Facts, events
 from forq_operator.fleet import ClusterError
@@ -86,8 +86,8 @@ class Reporting:
         except NotFound:
             self._registry.removed(*found.key, uid=found.uid)
             return
-        except NotLeader:
-            return
+        except (Conflict, NotLeader):
+            return  # it has changed: the watch is about to tell how
         except ClusterError as error:
             self._not_before[found.uid] = now + _AFTER_FAILURE_S * random.uniform(0.8, 1.2)
             log.warning("%s/%s: the status cannot be written: %s", *found.key, error)
@@ -101,8 +101,12 @@ class Reporting:
     ) -> None:
         # A merge patch leaves alone what it does not name: what is no more must be named.
         gone = dict.fromkeys(last.keys() - wanted.keys())
-        body = {"metadata": {"uid": found.uid}, "status": {**gone, **wanted}}
-        await self._api.patch(POOLS.at(found.namespace, found.name, "status"), body)
+        body = {
+            "metadata": {"resourceVersion": str(found.version)},
+            "status": {**gone, **wanted},
+        }
+        place = POOLS.at(found.namespace, found.name, "status")
+        self._registry.seen(await self._api.patch(place, body))
 
     async def _tell(self, found: Known, event: Event) -> None:
         """Write an event, or count up the one that says the same."""

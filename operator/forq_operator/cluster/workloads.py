@@ -234,7 +234,8 @@ def _worker(
     pool: Pool, pod: PodRecord, ordered: dict[str, frozenset[str]], now: float
 ) -> WorkerReading:
     worker = pod.at(now)
-    return worker._replace(
-        slots=worker.slots or pool.concurrency,
-        committed=pod.name in ordered.get(worker.template, ()),
-    )
+    if not worker.slots:
+        worker = worker._replace(slots=pool.concurrency)
+    if pod.name in ordered.get(worker.template, ()):
+        worker = worker._replace(committed=True)
+    return worker

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from forq_operator.cluster.adapter import KubernetesCluster, Options
 from forq_operator.cluster.api import DEPLOYMENTS, PODS, POOLS, Api
 from forq_operator.cluster.connection import Connection
+from forq_operator.fleet import ClusterError
 from forq_operator.spec import Pool, parse
 from tests.cluster.kube import kubectl
 from tests.cluster.places import KUBECONFIG
@@ -70,10 +71,13 @@ async def until(what: str, condition: Callable[[], object], seconds: float = 30)
 
 
 async def ticking(what: str, step: Callable[[], Any], seconds: float = 30) -> None:
-    """Do a step again and again, as the loop does, until it returns something true."""
+    """Do a step again and again, whatever it raises, as the loop does; until it is true."""
     end = time.monotonic() + seconds
-    while not await step():
-        assert time.monotonic() < end, f"it did not happen in {seconds} s: {what}"
+    done = False
+    while not done:
+        with suppress(ClusterError):
+            done = await step()
+        assert done or time.monotonic() < end, f"it did not happen in {seconds} s: {what}"
         await asyncio.sleep(0.2)
 
 

@@ -197,6 +197,7 @@ async def main(space, name, config):
     while not lost.is_set():
         print(time.time(), leader.leads(), flush=True)
         await asyncio.sleep(0.02)
+    print(time.time(), leader.leads(), flush=True)
     sys.exit(1)
 
 asyncio.run(main(*sys.argv[1:]))

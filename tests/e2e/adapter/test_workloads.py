@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from forq_operator.cluster.api import DEPLOYMENTS, POOLS
 from forq_operator.cluster.errors import Conflict
 from forq_operator.cluster.objects import seconds
-from forq_operator.fleet import ClusterError
 from forq_operator.manifests import DELETION_COST, SINCE_ANNOTATION, template_hash
 from tests.cluster.kube import kubectl
 from tests.e2e.adapter.operating import (
@@ -321,8 +319,7 @@ def test_a_pool_of_the_same_name_starts_anew(space: str) -> None:
             assert again.uid != pool.uid
 
             async def step() -> bool:
-                with suppress(ClusterError):  # while Kubernetes deletes the old one
-                    await kube.workloads.apply(again)
+                await kube.workloads.apply(again)
                 return bool(kube.workloads.fleet(again).deployments)
 
             await ticking("the new pool has its Deployment", step, 60)
