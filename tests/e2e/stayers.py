@@ -31,6 +31,11 @@ class Stayers:
             call(jobs.stay, group, one, seconds) for one in names
         )
 
+    def unfinished(self) -> int:
+        """Return how many of them wait or run."""
+        counts = self.queue.counts()
+        return counts.queued + counts.running
+
     def at(self) -> dict[str, str]:
         """Return who holds a slot now, and in which pod."""
         return self._hash("at")

@@ -27,6 +27,8 @@ KILLED = "forq_pool_busy_pods_killed_total"
 ROUNDS, PODS = 10, 8
 TRICKLE = 6
 SLOTS = 8
+FOUR = {"maxReplicas": 4, "behavior": AT_ONCE}
+WIDE = {"concurrency": SLOTS, "preload": ["tests.e2e.jobs"]}
 
 
 def names(space: Space, pool: str) -> set[str]:
@@ -75,15 +77,13 @@ def test_only_idle_pods_go(
     assert operator.metric(KILLED, pool) == 0
 
 
-def test_pods_of_many_slots_go_one_by_one_at_half_load(
+def test_half_idle_pods_drain_and_go_when_their_jobs_end(
     space: Space,
     operator: Operator,
     stayers: Stayers,
     make_pool: Callable[..., str],
 ) -> None:
-    fixed = {"minReplicas": 4, "maxReplicas": 4, "behavior": AT_ONCE}
-    shape = {"concurrency": SLOTS, "preload": ["tests.e2e.jobs"]}
-    pool = make_pool(scaling=fixed, **shape)
+    pool = make_pool(scaling={**FOUR, "minReplicas": 4}, **WIDE)
     stayers.add(4 * SLOTS)
     there = wait_until(stayers.at, 120, "all work", good=lambda at: len(at) == 4 * SLOTS)
     assert set(Counter(there.values()).values()) == {SLOTS}
@@ -94,7 +94,7 @@ def test_pods_of_many_slots_go_one_by_one_at_half_load(
     }
     stayers.let_go(free)
     wait_until(lambda: not free & stayers.at().keys(), 30, "half of the slots are free, everywhere")
-    make_pool(scaling={**fixed, "minReplicas": 0}, **shape)
+    make_pool(scaling=FOUR, **WIDE)
     everyone = set(there.values())
     wait_until(lambda: len(stayers.draining(everyone)) >= 2, 30, "two pods or more drain")
     late = stayers.queue.enqueue(jobs.where)
@@ -113,6 +113,33 @@ def test_pods_of_many_slots_go_one_by_one_at_half_load(
     assert stayers.at() == stay
     stayers.let_go(stay)
     wait_until(lambda: not names(space, pool), 60, "no pod is left")
+    assert set(stayers.attempts()) == {1}
+    assert not stayers.told()
+    assert operator.metric(KILLED, pool) == 0
+
+
+def test_half_load_that_lasts_leaves_half_of_the_pods(
+    space: Space, operator: Operator, stayers: Stayers, make_pool: Callable[..., str]
+) -> None:
+    pool = make_pool(scaling={**FOUR, "minReplicas": 4}, **WIDE)
+    chance = random.Random(2)
+    half = 2 * SLOTS
+
+    def pods() -> set[str]:
+        """Have as many jobs there as ever: no pod gets idle by itself."""
+        for _ in range(half - stayers.unfinished()):
+            stayers.add(1, chance.uniform(2, 5))
+        return names(space, pool)
+
+    def spread() -> bool:
+        return len(pods()) == len(set(stayers.at().values())) == 4
+
+    wait_until(spread, 120, "all four pods work")
+    make_pool(scaling=FOUR, **WIDE)
+    began = time.monotonic()
+    wait_until(lambda: len(pods()) <= 2, 120, "half of the pods are left")
+    print(f"half of the pods are left after {time.monotonic() - began:.1f} s")
+    assert stayers.unfinished() > SLOTS, "the load has not lasted"
     assert set(stayers.attempts()) == {1}
     assert not stayers.told()
     assert operator.metric(KILLED, pool) == 0
