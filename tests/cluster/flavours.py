@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from tests.cluster import kind, native, node
@@ -57,13 +57,15 @@ def lent() -> Iterator[bool]:
     """Have a cluster that is up: the one that is there, else one that ends with the block.
 
     Tells whether it is the latter, which nobody else uses. One process at a time has a cluster: the
-    names of images, and the operator, are there once.
+    names of images, and the operator, are there once. Not where tests have an operator of their own
+    (FORQ_E2E_OPERATOR=process): they share the cluster.
     """
     told = os.environ.get(LENT)
     if told:
         yield told == "ours"
         return
-    with alone(SESSION_LOCK, "tests on the cluster"):
+    shared = os.environ.get("FORQ_E2E_OPERATOR") == "process" and not chosen().problems()
+    with nullcontext() if shared else alone(SESSION_LOCK, "tests on the cluster"):
         ours = bool(chosen().problems())
         try:
             if ours:
