@@ -128,25 +128,6 @@ def paused() -> Iterator[None]:
         wait_until(operator.ready, 120, "all replicas of the operator are ready")
 
 
-@contextmanager
-def paused() -> Iterator[None]:
-    """Have the operator of the chart away, if it is installed, until the block ends."""
-    space, deployment = Space(NAMESPACE), f"{NAME}-operator"
-    found = space.find("deployment", deployment)
-    if not found:
-        yield
-        return
-    before = found["spec"]["replicas"]
-    operator = Operator(before)
-    space.patch("deployment", deployment, {"spec": {"replicas": 0}})
-    try:
-        wait_until(lambda: not space.every("pod", _SELECTOR), 60, "the operator's pods are gone")
-        yield
-    finally:
-        space.patch("deployment", deployment, {"spec": {"replicas": before}})
-        wait_until(operator.ready, 120, "all replicas of the operator are ready")
-
-
 def _await(operator: Operator) -> None:
     try:
         wait_until(operator.ready, 120, "all replicas of the operator are ready")
