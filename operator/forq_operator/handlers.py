@@ -25,7 +25,8 @@ _PLURAL = "workerpools"
 #: A watch is opened anew after so long; bookmarks come each 60 to 75 seconds.
 _WATCH_S = 300  # a whole number: kopf passes it on as it is written
 _IDLE_S = 100.0
-_WORKERS = 20
+#: How long to wait after the first, second … failed request: an hour in all, then kopf gives up.
+_BACKOFFS = (0.5, 1.0, 2.0, 5.0) + 360 * (10.0,)
 
 
 class Login(NamedTuple):
@@ -89,7 +90,7 @@ def settings() -> kopf.OperatorSettings:
     found.watching.connect_timeout = 5.0
     found.networking.connect_timeout = 5.0
     found.networking.request_timeout = 30.0
-    found.queueing.worker_limit = _WORKERS
+    found.networking.error_backoffs = _BACKOFFS
     found.queueing.idle_timeout = 0.5  # an end waits for the workers of events
     found.queueing.exit_timeout = 0.5
     found.process.ultimate_exiting_timeout = None

@@ -134,6 +134,7 @@ class KubernetesCluster:
         self.workloads.forget(known.uid)
         self.reporting.forget(known.uid)
         self.secrets.forget(known.uid)
+        self.retiring.forget(*known.key)
 
     async def _compare(self) -> None:
         """Compare the registry with a list, since kopf's watch can lose a deletion (410)."""
@@ -159,6 +160,8 @@ class KubernetesCluster:
             page = await self.api.list(POOLS.at(scope), limit=500, **following)
             for item in page.get("items") or []:
                 metadata = mapping(mapping(item).get("metadata"))
+                if metadata.get("deletionTimestamp"):
+                    continue  # it is on its way out, and gone for us
                 found.append(
                     Listed(
                         text(metadata.get("namespace")),

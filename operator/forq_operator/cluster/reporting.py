@@ -106,7 +106,10 @@ class Reporting:
             "status": {**gone, **wanted},
         }
         place = POOLS.at(found.namespace, found.name, "status")
-        self._registry.seen(await self._api.patch(place, body))
+        answer = await self._api.patch(place, body)
+        now = self._registry.get(*found.key)
+        if now and now.uid == found.uid:  # it may have been deleted meanwhile
+            self._registry.seen(answer)
 
     async def _tell(self, found: Known, event: Event) -> None:
         """Write an event, or count up the one that says the same."""

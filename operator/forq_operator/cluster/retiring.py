@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
 from forq_operator.cluster import removing
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 COST = "-1000"
 _AT_ONCE = 8
 _TRIES = 4
+#: More than are ever on their way out at the same time.
+_REMEMBERED = 20_000
 #: After so long without the expected end, an order counts as done, whatever happened.
 _GIVE_UP_S = 60.0
 
@@ -48,7 +50,8 @@ class Retiring:
         self._api = api
         self._tally = tally or Tally()
         self._holdings = holdings
-        self._prepared: dict[str, float] = {}  # a pod's uid → since when its cost is set
+        # A pod's uid → since when its cost is set; of pods that are gone, too, for a while.
+        self._prepared: OrderedDict[str, float] = OrderedDict()
         self._freed: dict[tuple[str, str], float] = {}  # pool → when a cost was last taken
         self._orders: dict[Spot, list[removing.Order]] = {}
         #: Pods that were deleted in place of those chosen; and those of them that were at work.
@@ -89,6 +92,12 @@ class Retiring:
         await self._costs([pods[name] for name in todo.prepare], COST)
         if todo.go:
             await self._lower(pool, deployment, frozenset(todo.go), scene)
+
+    def forget(self, namespace: str, pool: str) -> None:
+        """Forget the orders of a pool that is gone."""
+        self._freed.pop((namespace, pool), None)
+        for spot in [spot for spot in self._orders if spot[:2] == (namespace, pool)]:
+            del self._orders[spot]
 
     async def keep(self, pool: Pool, names: Collection[str]) -> None:
         """Take the cost from pods that stay after all; not from those already ordered to go.
@@ -206,6 +215,8 @@ class Retiring:
         # The uid is a precondition: a pod of the same name would be another one.
         body = {"metadata": {"uid": pod.uid, "annotations": {DELETION_COST: cost}}}
         self._prepared.pop(pod.uid, None)
+        if len(self._prepared) > _REMEMBERED:
+            self._prepared.popitem(last=False)
         try:
             answer = await self._api.patch(PODS.at(pod.namespace, pod.name), body)
         except (NotFound, Conflict):

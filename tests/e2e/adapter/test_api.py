@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from forq.errors import ConfigurationError
 from forq_operator.cluster.api import POOLS, Api, Resource
 from forq_operator.cluster.connection import Connection
 from forq_operator.cluster.errors import (
@@ -122,7 +123,7 @@ def test_who_is_unknown_or_may_not_is_told_so(bare_space: str, tmp_path: Path) -
         await refused(allowed, place, Forbidden, "nobody")
         await refused(unknown, place, Unavailable, "401")
         await refused(away, place, Unavailable, "no answer from the API server")
-        await refused(str(tmp_path / "none"), place, Unavailable, "no Kubernetes to talk to")
+        await refused(str(tmp_path / "none"), place, ConfigurationError, "no Kubernetes to talk to")
 
     asyncio.run(scenario())
 

@@ -16,7 +16,7 @@ from forq_operator.cluster.secrets import Secrets
 from forq_operator.readings import Unknown
 from forq_operator.spec import Pool, parse
 from tests.cluster.kube import kubectl
-from tests.e2e.adapter.operating import kubeconfig_of
+from tests.e2e.adapter.operating import kubeconfig_of, ticking
 from tests.operator import bad_pools
 
 if TYPE_CHECKING:
@@ -90,8 +90,13 @@ def test_without_the_right_it_says_which_and_with_it_it_works(config: str, bare_
             # What the message says is all that a person needs.
             role = found.message.partition("Apply this Role:\n")[2]
             kubectl("apply", "--filename", "-", stdin=role)
-            found = unknown(await secrets.refresh(wanted))
-            assert found.reason == "SecretMissing"
+
+            async def missing() -> bool:  # the API server hears of a Role a moment later
+                nonlocal found
+                found = unknown(await secrets.refresh(wanted))
+                return found.reason == "SecretMissing"
+
+            await ticking("it may be read", missing)
             assert "'redis'" in found.message
             secret(bare_space, "redis", url="redis://:pass@redis:6379/1")
             assert await secrets.refresh(wanted) == "redis://:pass@redis:6379/1"
