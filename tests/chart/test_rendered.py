@@ -150,6 +150,9 @@ def test_pod_is_restricted_and_probed() -> None:
     env = environment(objects())
     assert env["FORQ_HEALTH_PORT"] == str(ports["health"])
     assert env["FORQ_METRICS_PORT"] == str(ports["metrics"])
+    startup = container["startupProbe"]
+    assert startup["failureThreshold"] * startup["periodSeconds"] == 300, "the CRD may come late"
+    assert startup["httpGet"] == container["livenessProbe"]["httpGet"]
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
     assert env["FORQ_LEASE_NAME"] == NAME
