@@ -1,0 +1,101 @@
+"""Deleting a pool drains it; deleting anything, in any order, leaves nothing stuck."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from forq import call
+from tests.cluster.kube import kubectl
+from tests.e2e import jobs, workbench
+from tests.e2e.pools import pool
+from tests.e2e.redises import redis_in
+from tests.e2e.space import Space
+from tests.e2e.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from forq import Queue
+    from tests.e2e.redises import Redis
+
+KINDS = ("deployment", "replicaset", "poddisruptionbudget", "pod")
+CRD = "workerpools.forq.dev"
+
+
+def left(space: Space, pool: str) -> list[str]:
+    """Return what is left of a pool."""
+    of_pool = f"forq.dev/pool={pool}"
+    found = [one["metadata"]["name"] for kind in KINDS for one in space.every(kind, of_pool)]
+    return [*found, *([pool] if space.find("workerpool", pool) else [])]
+
+
+@pytest.mark.usefixtures("operator")
+def test_deleting_a_pool_drains_it_and_loses_nothing(
+    space: Space, redis: Redis, queue: Queue, name: str, make_pool: Callable[..., str]
+) -> None:
+    called = make_pool(drainSeconds=10, scaling={"maxReplicas": 2})
+    short = queue.enqueue(jobs.touch, f"{name}-short", 8)
+    long = queue.enqueue(jobs.touch, f"{name}-long", 60)
+    waiting = queue.enqueue(jobs.touch, f"{name}-waiting")
+    wait_until(
+        lambda: redis.begun(f"{name}-short") == redis.begun(f"{name}-long") == 1,
+        60,
+        "both jobs run",
+    )
+    assert "finalizers" not in space.pool(called)["metadata"]
+    kubectl("delete", "workerpool", called, "--namespace", space.name, "--timeout=5s")
+    # One ends within the ten seconds that it has; the other is handed back, as if never begun.
+    assert short.result(timeout=60) == 1
+    wait_until(lambda: left(space, called) == [], 90, "nothing is left of the pool")
+    assert redis.ended(f"{name}-short") == redis.begun(f"{name}-short") == 1
+    assert redis.ended(f"{name}-long") == 0
+    counts = queue.counts()
+    assert (counts.queued, counts.running, counts.failed) == (2, 0, 0)
+    assert long.refresh().attempt == 0
+    assert waiting.refresh().attempt == 0
+    assert redis.marks(queue.name) == {}
+
+    # A pool of the same name goes on with what is there.
+    long.cancel()
+    make_pool()
+    assert waiting.result(timeout=60) == 1
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_pool_is_taken_up_again_after_its_end_was_not_seen(
+    space: Space, queue: Queue, make_pool: Callable[..., str]
+) -> None:
+    """Deleted and made again at once, while the pods of the first one end."""
+    called = make_pool(scaling={"minReplicas": 1})
+    [first] = wait_until(lambda: space.ready(called), 90, "a pod is ready")
+    kubectl("delete", "workerpool", called, "--namespace", space.name, "--wait=false")
+    make_pool(scaling={"minReplicas": 1})
+    second = wait_until(
+        lambda: space.ready(called), 120, "another pod is ready", good=lambda seen: seen != [first]
+    )
+    assert first not in second
+    assert queue.enqueue(jobs.where).result(timeout=60) in space.ready(called)
+
+
+@pytest.mark.usefixtures("crd")
+def test_a_namespace_ends_with_operator_workers_and_jobs_in_it(space: Space, name: str) -> None:
+    """In no order: all of it is deleted at once, and the operator acts on while that lasts."""
+    other = Space(f"{space.name}-gone")
+    other.create()
+    try:
+        with redis_in(other) as redis, workbench.operator_for(other.name):
+            address = other.get("service", "redis")["spec"]["clusterIP"]
+            queue = redis.queue(name)
+            url = f"redis://{address}:6379/0"
+            other.apply(pool(name, redis=url, queues=[name], drainSeconds=1))
+            queue.enqueue_many(call(jobs.touch, name, 5) for _ in range(20))
+            wait_until(lambda: redis.begun(name), 90, "jobs run")
+            began = time.monotonic()
+            other.remove()
+            wait_until(other.gone, 120, "the namespace is gone")
+            print(f"the namespace was gone after {time.monotonic() - began:.0f} s")
+    finally:
+        other.remove()
