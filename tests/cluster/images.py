@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The tests' own image. Several who write tests on one machine each say another FORQ_E2E_TAG.
 E2E = f"localhost/forq-e2e:{os.environ.get('FORQ_E2E_TAG', 'test')}"
+#: The same under another tag, as the next release of an application would be.
+E2E_NEXT = f"{E2E}-next"
 
 _ROOT = HERE.parents[1]
 _DOCKERFILES = HERE / "dockerfiles"
@@ -131,12 +133,11 @@ def thumbnails_image() -> Image:
     return build_image(dockerfile, _ROOT, "localhost/thumbnails:1", parts=parts)
 
 
-def e2e_image() -> Image:
+def e2e_image(tag: str = E2E) -> Image:
     """Return the worker's image with the jobs of tests/e2e in it."""
     worker, folder = worker_image(), _ROOT / "tests" / "e2e"
     dockerfile, parts = folder / "Dockerfile", ("jobs.py", "bad_deploy.py")
-    tag, arguments = E2E, {"WORKER": worker.tag}
-    return build_image(dockerfile, folder, tag, arguments, parts=parts)
+    return build_image(dockerfile, folder, tag, {"WORKER": worker.tag}, parts=parts)
 
 
 def _is_file(path: Path) -> bool:
@@ -165,5 +166,6 @@ OURS: dict[str, Callable[[], Image]] = {
     "localhost/forq-worker:test": worker_image,
     "localhost/forq-operator:test": operator_image,
     E2E: e2e_image,
+    E2E_NEXT: partial(e2e_image, E2E_NEXT),
     "localhost/thumbnails:1": thumbnails_image,
 }
