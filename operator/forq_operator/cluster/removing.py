@@ -3,6 +3,9 @@
 A ReplicaSet chooses whom to delete itself: pods that are not ready first, then those of the least
 deletion cost. So the chosen get a cost (prepare); when its controller has surely seen that, and
 no pod at work could go before them, replicas are lowered by their number (go).
+
+Pods of the same cost are the same to it. So they go in batches: while replicas are being lowered
+for some, no other pod has the cost, nor may the controller still believe that it has.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
     from forq_operator.readings import WorkerReading
 
-#: How long the ReplicaSet's controller may take to hear of a cost.
+#: How long the ReplicaSet's controller may take to hear of a cost, or that it is taken away.
 SETTLE_S = 2.0
 
 
@@ -24,7 +27,7 @@ class Scene(NamedTuple):
     `replicas` is what it is set to. `pods` are all that live: neither ended nor terminating.
     `chosen` are the names of those that shall go, `busy` of those that hold jobs, `ordered` of
     those for which replicas have been lowered already. `prepared` says since when a pod's cost is
-    set.
+    set, `kept` since when it is taken away.
     """
 
     replicas: int
@@ -33,6 +36,7 @@ class Scene(NamedTuple):
     busy: frozenset[str]
     ordered: frozenset[str]
     prepared: Mapping[str, float]
+    kept: Mapping[str, float]
 
 
 class Step(NamedTuple):
@@ -67,15 +71,26 @@ def step(scene: Scene, now: float) -> Step:
         return Step()
     if len(going) == len(here) and scene.replicas <= len(here):
         return Step(go=tuple(going))  # all go: there is nothing to choose
-    prepare = tuple(pod for pod in going if pod not in scene.prepared)
-    # Whoever is not ready goes first, whatever it costs: no job may be on such a pod.
-    if any(p.pod in scene.busy and not p.ready and p.pod not in scene.chosen for p in here):
-        return Step(prepare)
-    ripe = [pod for pod in going if now - scene.prepared.get(pod, now) >= SETTLE_S]
+    if len(here) < len(scene.pods):
+        return Step()  # the batch before has still to go
+    if any(now - scene.prepared[pod] < SETTLE_S for pod in going if pod in scene.prepared):
+        return Step()  # the whole batch goes, once it has settled
+    ripe = [pod for pod in going if pod in scene.prepared]
     # Never fewer replicas than pods that stay: were an earlier order's answer lost, it is not
     # given twice.
-    most = scene.replicas - (len(here) - len(ripe))
-    return Step(prepare, tuple(ripe[: max(0, most)]))
+    most = max(0, scene.replicas - (len(here) - len(ripe)))
+    if _may_choose(scene, now) and ripe[:most]:
+        return Step(go=tuple(ripe[:most]))
+    return Step(prepare=tuple(pod for pod in going if pod not in scene.prepared))
+
+
+def _may_choose(scene: Scene, now: float) -> bool:
+    """Tell whether a ReplicaSet would delete no other pod than the chosen with a cost."""
+    if any(now - since < SETTLE_S for since in scene.kept.values()):
+        return False
+    # Whoever is not ready goes first, whatever it costs: no job may be on such a pod.
+    others = (pod for pod in scene.pods if pod.pod not in scene.chosen)
+    return all(pod.ready or pod.pod not in scene.busy for pod in others)
 
 
 def outcome(order: Order, alive: frozenset[str], replicas: int) -> Result | None:

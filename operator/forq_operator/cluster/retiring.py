@@ -49,6 +49,7 @@ class Retiring:
         self._tally = tally or Tally()
         self._holdings = holdings
         self._prepared: dict[str, float] = {}  # a pod's uid → since when its cost is set
+        self._kept: dict[str, float] = {}  # a pod's uid → since when its cost is taken away
         self._orders: dict[Spot, list[removing.Order]] = {}
         #: Pods that were deleted in place of those chosen; and those of them that were at work.
         self.missed: Counter[tuple[str, str]] = Counter()
@@ -82,6 +83,7 @@ class Retiring:
                 for pod in pods.values()
                 if pod.uid in self._prepared and pod.cost == COST
             },
+            kept={pod.name: self._kept[pod.uid] for pod in pods.values() if pod.uid in self._kept},
         )
         todo = removing.step(scene, time.monotonic())
         await self._costs([pods[name] for name in todo.prepare], COST)
@@ -195,7 +197,12 @@ class Retiring:
         except (NotFound, Conflict):
             return  # it is gone
         if cost:
+            self._kept.pop(pod.uid, None)
             self._prepared[pod.uid] = time.monotonic()
+        else:
+            now = time.monotonic()
+            recent = {uid: at for uid, at in self._kept.items() if now - at < removing.SETTLE_S}
+            self._kept = {**recent, pod.uid: now}
         record = read_pod(answer)
         if record:
             self._holdings.pods.changed(record)
