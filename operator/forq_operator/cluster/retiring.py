@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from forq_operator.cluster import removing
 from forq_operator.cluster.api import DEPLOYMENTS, PODS
-from forq_operator.cluster.errors import Conflict, NotFound
+from forq_operator.cluster.errors import Conflict, Invalid, NotFound
 from forq_operator.cluster.objects import read_deployment
 from forq_operator.cluster.podreading import read_pod
 from forq_operator.manifests import DELETION_COST
@@ -212,14 +212,14 @@ class Retiring:
                 raise result
 
     async def _cost(self, pod: PodRecord, cost: str | None) -> None:
-        # The uid is a precondition: a pod of the same name would be another one.
+        # A pod of the same name may be another one: its uid cannot be changed, so it is refused.
         body = {"metadata": {"uid": pod.uid, "annotations": {DELETION_COST: cost}}}
         self._prepared.pop(pod.uid, None)
         if len(self._prepared) > _REMEMBERED:
             self._prepared.popitem(last=False)
         try:
             answer = await self._api.patch(PODS.at(pod.namespace, pod.name), body)
-        except (NotFound, Conflict):
+        except (NotFound, Conflict, Invalid):
             return  # it is gone
         if cost:
             self._prepared[pod.uid] = time.monotonic()

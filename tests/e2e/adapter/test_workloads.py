@@ -182,6 +182,23 @@ def test_pods_that_are_kept_lose_their_cost(space: str, base_image: str) -> None
     asyncio.run(scenario())
 
 
+def test_a_namesake_of_a_pod_is_left_alone(space: str) -> None:
+    async def scenario() -> None:
+        async with operating(space) as kube:
+            pool = await create_pool(kube.api, space, resources={"requests": {"cpu": "9999"}})
+            await settled(kube, pool)
+            await kube.workloads.size(pool, template_hash(pool), 2)
+            await until("they are born", lambda: len(kube.workloads.fleet(pool).workers) == 2)
+            held = kube.holdings.pods
+            (first, _) = held.of(space, pool.name).values()
+            held.changed(first._replace(uid="of-one-before", version=first.version + 10**6))
+            (worker, other) = kube.workloads.fleet(pool).workers
+            await kube.workloads.remove(pool, [worker], [at_work(other)])
+            assert [costs_of(pod) for pod in (await pods(kube.api, space)).values()] == [None, None]
+
+    asyncio.run(scenario())
+
+
 def costs_of(pod: dict[str, Any]) -> str | None:
     found: str | None = pod["metadata"].get("annotations", {}).get(DELETION_COST)
     return found
