@@ -88,7 +88,7 @@ class Operator:
         watching: asyncio.Task[None] | None = None
         unwatch = asyncio.Event()
         try:
-            if await self._unless_stopped(self._cluster.wait_for_crd()):
+            if await self._unless_stopped(self._wait_for_crd()):
                 # They begin before kopf does, which takes every later task for its own.
                 parts = (
                     self._cluster.run(),
@@ -115,6 +115,20 @@ class Operator:
                 server.close()
         _log.info("ended")
         return self._code
+
+    async def _wait_for_crd(self) -> None:
+        """Wait for the CRD. Who waits is well, though the loop does not tick, nor kopf answer."""
+        server = self._server(self._config.health_port)
+        waiting = asyncio.create_task(self._cluster.wait_for_crd())
+        try:
+            while not waiting.done():
+                self._loop.ticked_at = time.monotonic()
+                await asyncio.wait({waiting}, timeout=1.0)
+            waiting.result()
+        finally:
+            waiting.cancel()
+            if server:
+                server.close()
 
     async def _watch(self, unwatch: asyncio.Event) -> None:
         """Watch the pools until told to end."""
@@ -232,15 +246,17 @@ class Operator:
             await asyncio.sleep(_SHOW_EVERY_S)
 
     def _metrics(self) -> Server | None:
-        config = self._config
-        if config.metrics_port is None:
+        server = self._server(self._config.metrics_port)
+        if server:
+            host = _in_url(self._config.health_host)
+            _log.info("metrics on http://%s:%d/metrics", host, server.port)
+        return server
+
+    def _server(self, port: int | None) -> Server | None:
+        if port is None:
             return None
         metrics = registry(lambda: self._snapshot, self._tally)
-        server = Server(
-            config.health_host, config.metrics_port, metrics, lambda: "; ".join(self._ills())
-        )
-        _log.info("metrics on http://%s:%d/metrics", _in_url(config.health_host), server.port)
-        return server
+        return Server(self._config.health_host, port, metrics, lambda: "; ".join(self._ills()))
 
 
 def _in_url(host: str) -> str:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 from forq import call
 from tests.cluster.kube import kubectl
-from tests.e2e import jobs, workbench
+from tests.e2e import jobs, release, workbench
 from tests.e2e.pools import pool
 from tests.e2e.redises import redis_in
 from tests.e2e.space import Space
-from tests.e2e.waiting import wait_until
+from tests.e2e.waiting import hold_for, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forq import Queue
     from tests.e2e.redises import Redis
+    from tests.e2e.release import Operator
 
 KINDS = ("deployment", "replicaset", "poddisruptionbudget", "pod")
 CRD = "workerpools.forq.dev"
@@ -80,13 +82,15 @@ def test_a_pool_is_taken_up_again_after_its_end_was_not_seen(
     assert queue.enqueue(jobs.where).result(timeout=60) in space.ready(called)
 
 
-@pytest.mark.usefixtures("crd")
-def test_a_namespace_ends_with_operator_workers_and_jobs_in_it(space: Space, name: str) -> None:
+@pytest.mark.usefixtures("operator")
+def test_a_namespace_ends_with_workers_and_jobs_in_it(space: Space, name: str) -> None:
     """In no order: all of it is deleted at once, and the operator acts on while that lasts."""
     other = Space(f"{space.name}-gone")
     other.create()
     try:
-        with redis_in(other) as redis, workbench.operator_for(other.name):
+        # The chart's operator looks after all namespaces; a process after its own.
+        process = workbench.operator_for(other.name) if workbench.wanted() else nullcontext()
+        with redis_in(other) as redis, process:
             address = other.get("service", "redis")["spec"]["clusterIP"]
             queue = redis.queue(name)
             url = f"redis://{address}:6379/0"
@@ -99,3 +103,32 @@ def test_a_namespace_ends_with_operator_workers_and_jobs_in_it(space: Space, nam
             print(f"the namespace was gone after {time.monotonic() - began:.0f} s")
     finally:
         other.remove()
+
+
+@pytest.mark.usefixtures("own_cluster")
+def test_the_crd_ends_under_the_operator_and_can_be_installed_again(
+    space: Space, queue: Queue, make_pool: Callable[..., str], operator: Operator
+) -> None:
+    """It takes all WorkerPools of the cluster with it: nobody else may use the cluster."""
+    called = make_pool(scaling={"minReplicas": 1})
+    wait_until(lambda: space.ready(called), 90, "a pod is ready")
+    kubectl("delete", "crd", CRD, "--timeout=60s")
+    job = queue.enqueue(jobs.where)
+    try:
+        of_pool = f"forq.dev/pool={called}"
+        wait_until(
+            lambda: not any(space.every(kind, of_pool) for kind in KINDS),
+            120,
+            "nothing is left of the pool",
+        )
+        # Whoever waits for the CRD is well: it is not restarted again and again, ever later.
+        wait_until(lambda: "is not there yet" in operator.logs(), 60, "the operator waits for it")
+        if not workbench.wanted():
+            wait_until(operator.ready, 90, "both replicas wait")
+            hold_for(operator.ready, 45, "it waits in peace")
+    finally:
+        release.apply_crd()
+    began = time.monotonic()
+    make_pool()
+    assert job.result(timeout=120).startswith(called)
+    print(f"the first job was done {time.monotonic() - began:.0f} s after the CRD came back")
