@@ -69,7 +69,7 @@ def become_mortal(parent: int, foreign: tuple[int, ...], badness: str) -> None:
     try:
         write(fd, _SOONER)
     except OSError:
-        pass  # a lower bound above 500 is set from outside: that serves as well
+        pass  # it stays as likely as its worker, and is mostly the larger one
     finally:
         close(fd)
 
