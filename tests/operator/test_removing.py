@@ -43,13 +43,19 @@ def test_nobody_chosen_nothing_to_do() -> None:
 
 def test_first_a_cost_then_after_two_seconds_they_go() -> None:
     assert step(scene("ABC", "ab", "c"), NOW) == Step(prepare=("a", "b"))
+    prepared = {"a": NOW - SETTLE_S, "b": NOW - SETTLE_S}
+    assert step(scene("ABC", "ab", "c", prepared=prepared), NOW) == Step(go=("a", "b"))
+
+
+def test_they_go_in_batches_since_those_of_one_cost_are_the_same_to_kubernetes() -> None:
+    """One that got its cost just now would be deleted in place of another."""
     prepared = {"a": NOW - SETTLE_S, "b": NOW - SETTLE_S + 0.1}
-    assert step(scene("ABC", "ab", "c", prepared=prepared), NOW) == Step(go=("a",))
-
-
-def test_those_that_come_later_do_not_hold_up_the_others() -> None:
-    found = step(scene("ABC", "ab", "c", prepared={"a": LONG_AGO}), NOW)
-    assert found == Step(prepare=("b",), go=("a",))
+    assert step(scene("ABCD", "abc", "d", prepared=prepared), NOW) == Step()
+    found = step(scene("ABCD", "abc", "d", prepared={"a": LONG_AGO, "b": LONG_AGO}), NOW)
+    assert found == Step(go=("a", "b"))
+    found = step(scene("ABCD", "abc", "d", ordered="ab", prepared=prepared, replicas=2), NOW)
+    assert found == Step()
+    assert step(scene("CD", "abc", "d", prepared=prepared), NOW) == Step(prepare=("c",))
 
 
 def test_nobody_goes_while_a_pod_at_work_is_not_ready() -> None:

@@ -3,6 +3,9 @@
 A ReplicaSet chooses whom to delete itself: pods that are not ready first, then those of the least
 deletion cost. So the chosen get a cost (prepare); when its controller has surely seen that, and
 no pod at work could go before them, replicas are lowered by their number (go).
+
+Pods of the same cost are the same to it. So they go in batches: while replicas are being lowered
+for some, no other pod has the cost.
 """
 
 from __future__ import annotations
@@ -68,17 +71,26 @@ def step(scene: Scene, now: float) -> Step:
         return Step()
     if len(going) == len(here) and scene.replicas <= len(here):
         return Step(go=tuple(going))  # all go: there is nothing to choose
-    prepare = tuple(pod for pod in going if pod not in scene.prepared)
-    # Whoever is not ready goes first, whatever it costs: no job may be on such a pod.
-    if any(p.pod in scene.busy and not p.ready and p.pod not in scene.chosen for p in here):
-        return Step(prepare)
-    if now - scene.freed < SETTLE_S:
-        return Step(prepare)  # it could still be taken for one that is to go
-    ripe = [pod for pod in going if now - scene.prepared.get(pod, now) >= SETTLE_S]
+    if len(here) < len(scene.pods):
+        return Step()  # the batch before has still to go
+    if any(now - scene.prepared[pod] < SETTLE_S for pod in going if pod in scene.prepared):
+        return Step()  # the whole batch goes, once it has settled
+    ripe = [pod for pod in going if pod in scene.prepared]
     # Never fewer replicas than pods that stay: were an earlier order's answer lost, it is not
     # given twice.
-    most = scene.replicas - (len(here) - len(ripe))
-    return Step(prepare, tuple(ripe[: max(0, most)]))
+    most = max(0, scene.replicas - (len(here) - len(ripe)))
+    if _may_choose(scene, now) and ripe[:most]:
+        return Step(go=tuple(ripe[:most]))
+    return Step(prepare=tuple(pod for pod in going if pod not in scene.prepared))
+
+
+def _may_choose(scene: Scene, now: float) -> bool:
+    """Tell whether a ReplicaSet would delete none at work in place of those with a cost."""
+    if now - scene.freed < SETTLE_S:
+        return False  # one that stays could still be taken for one that is to go
+    # Whoever is not ready goes first, whatever it costs: no job may be on such a pod.
+    others = (pod for pod in scene.pods if pod.pod not in scene.chosen)
+    return all(pod.ready or pod.pod not in scene.busy for pod in others)
 
 
 def outcome(order: Order, alive: frozenset[str], replicas: int) -> Result | None:
