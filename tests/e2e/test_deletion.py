@@ -76,10 +76,10 @@ def test_a_pool_is_taken_up_again_after_its_end_was_not_seen(
     kubectl("delete", "workerpool", called, "--namespace", space.name, "--wait=false")
     make_pool(scaling={"minReplicas": 1})
     second = wait_until(
-        lambda: space.ready(called), 120, "another pod is ready", good=lambda seen: seen != [first]
+        lambda: set(space.ready(called)) - {first}, 120, "another pod is ready, of the second pool"
     )
-    assert first not in second
-    assert queue.enqueue(jobs.where).result(timeout=60) in space.ready(called)
+    wait_until(lambda: first not in space.ready(called), 60, "the first one ends")
+    assert queue.enqueue(jobs.where).result(timeout=60) in second
 
 
 @pytest.mark.usefixtures("operator")
