@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tests.cluster.builders import Image
 
 _LOADED = STATE / "loaded.json"
+#: A program that was started has to be there after so long.
+_STARTS_S = 3.0
 
 
 def up() -> None:
@@ -119,10 +122,15 @@ def _start(place: node.Node, pause: Image) -> None:
 def _until(place: node.Node, what: str, condition: Callable[[], bool]) -> None:
     """Wait for a condition, and notice when a program that was started is no more."""
     begun = {path.stem for path in LOGS.glob("*.log")} & set(components.commands())
+    seen = dict.fromkeys(begun, time.monotonic())
 
     def held() -> bool:
+        now = time.monotonic()
         for name in begun:
-            if not place.processes(name):
+            if place.processes(name):
+                seen[name] = now
+            # Its log is there a moment before it goes by its own name.
+            elif now - seen[name] > _STARTS_S:
                 words = (LOGS / f"{name}.log").read_text(errors="replace")[-3000:]
                 raise ClusterError(f"{name} ended:\n{words}")
         return condition()
