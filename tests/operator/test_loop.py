@@ -315,3 +315,24 @@ def test_failures_put_the_brake_on(stage: Stage) -> None:
         assert len(stage.pods) == pods
 
     play(stage, scene)
+
+
+def test_a_redis_that_evicts_is_refused_unless_the_pool_accepts_it(
+    stage: Stage, start_redis: Callable[..., EmbeddedRedis]
+) -> None:
+    async def scene() -> None:
+        evicting = ("--maxmemory-policy", "allkeys-lru")
+        with start_redis(extra=evicting) as server, connect(server.url) as runner:
+            stage.url, stage.runner = server.url, runner
+            stage.enqueue(30)
+            await stage.tick()
+            facts = stage.listener.heard["p"]
+            assert isinstance(facts.observed.redis, Unknown)
+            assert facts.observed.redis.reason == "RedisUnsuitable"
+            assert "spec.redis.allowEviction" in facts.observed.redis.message
+            assert stage.pods == []
+            stage.pools = [stage.pool(redis__allowEviction=True)]
+            await stage.tick()
+            assert stage.pods
+
+    play(stage, scene)
