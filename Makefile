@@ -21,7 +21,7 @@ IMAGE ?=
 
 BIN := $(VENV)/bin
 CLUSTER := $(BIN)/python -m tests.cluster
-.PHONY: help demo test test-newest e2e cluster-up cluster-down cluster-load check lint types layers \
+.PHONY: help demo test test-newest e2e faults cluster-up cluster-down cluster-load check lint types layers \
 	format bench clean environment environment-newest
 
 help: ## List the commands
@@ -41,6 +41,10 @@ test-newest: environment-newest ## Run the tests on the newest Python (NEWEST_PY
 e2e: ## Run the tests on Kubernetes, on the test cluster if it is up, else on one that ends with them
 	@$(PYTHON) .ci/environment.py $(VENV) dev
 	@$(CLUSTER) during $(BIN)/pytest -m e2e -p no:xdist -p no:cacheprovider --verbose --durations=10 $(ARGS)
+
+faults: ## Kill, cut and corrupt, and count what is lost: nothing (ARGS="--long", docs/faults.md)
+	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(BIN)/pytest -m faults $(PARALLEL) --durations=10 $(ARGS)
 
 cluster-up: ## Bring up a real Kubernetes on this machine for tests (docs/test-cluster.md)
 	@$(PYTHON) .ci/environment.py $(VENV) dev

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take what `make faults` is given (docs/faults.md)."""
+    group = parser.getgroup("faults", "fault tests")
+    group.addoption("--long", action="store_true", help="run the long form of the fault tests")
+    group.addoption("--write", action="store_true", help="write what they counted to docs/faults.*")
+
+
 def pytest_configure() -> None:
     """Have the same surroundings however we were started.
 
