@@ -14,7 +14,7 @@ from forq.embedded import EmbeddedRedis
 from tests.cluster.flavours import Flavour, chosen, lent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 
@@ -91,8 +91,18 @@ def own_cluster(cluster: Flavour, cluster_is_ours: bool) -> Flavour:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests that take the cluster away from under others run last."""
-    items.sort(key=lambda item: "own_cluster" in getattr(item, "fixturenames", ()))
+    """Let tests that take something of the cluster away from under others run last.
+
+    The very last are those that need nothing in it: the cluster that they leave is another one,
+    without the images and the operator of this session.
+    """
+    items.sort(key=lambda item: _taken(getattr(item, "fixturenames", ())))
+
+
+def _taken(fixtures: Sequence[str]) -> int:
+    if "own_cluster" not in fixtures:
+        return 0
+    return 1 if "space" in fixtures else 2
 
 
 @pytest.hookimpl(wrapper=True)

@@ -128,6 +128,19 @@ def paused() -> Iterator[None]:
         wait_until(operator.ready, 120, "all replicas of the operator are ready")
 
 
+@contextmanager
+def removed() -> Iterator[None]:
+    """Have forq uninstalled until the block ends: `helm uninstall` leaves the CRD and the pools."""
+    operator = Operator(replicas=2)
+    _uninstall()
+    wait_until(lambda: not operator.space.every("pod", _SELECTOR), 60, "the operator is gone")
+    try:
+        yield
+    finally:
+        _install(operator.wanted, {})
+        _await(operator)
+
+
 def _await(operator: Operator) -> None:
     try:
         wait_until(operator.ready, 120, "all replicas of the operator are ready")

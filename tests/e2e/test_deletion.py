@@ -105,6 +105,40 @@ def test_a_namespace_ends_with_workers_and_jobs_in_it(space: Space, name: str) -
         other.remove()
 
 
+@pytest.mark.usefixtures("operator")
+@pytest.mark.skipif(workbench.wanted(), reason="its operator is no release of the chart")
+def test_the_operator_goes_first_and_nothing_waits_for_it(
+    space: Space, redis: Redis, queue: Queue, name: str, make_pool: Callable[..., str]
+) -> None:
+    """Uninstalled, then a pool and a namespace are deleted; installed again, it goes on."""
+    stays = make_pool(scaling={"minReplicas": 1})
+    goes = make_pool(suffix="-goes", queues=[f"{name}-goes"], scaling={"minReplicas": 1})
+    other = Space(f"{space.name}-left")
+    other.create()
+    try:
+        other.apply(
+            pool(name, redis=redis.url, queues=[f"{name}-left"], scaling={"minReplicas": 1})
+        )
+        wait_until(
+            lambda: space.ready(stays) and space.ready(goes) and other.ready(name),
+            120,
+            "each pool has a pod",
+        )
+        with release.removed():
+            assert space.pool(stays)
+            kubectl("delete", "workerpool", goes, "--namespace", space.name, "--timeout=5s")
+            other.remove()
+            wait_until(lambda: left(space, goes) == [], 90, "nothing is left of the deleted pool")
+            wait_until(other.gone, 120, "the namespace is gone")
+            # Its workers need nobody for their work.
+            assert queue.enqueue(jobs.where).result(timeout=30) in space.ready(stays)
+    finally:
+        other.remove()
+    more = queue.enqueue_many(call(jobs.touch, name, 3) for _ in range(10))
+    wait_until(lambda: space.replicas(stays) > 1, 60, "the pool follows its load again")
+    assert all(handle.result(timeout=90) for handle in more)
+
+
 @pytest.mark.usefixtures("own_cluster")
 def test_the_crd_ends_under_the_operator_and_can_be_installed_again(
     space: Space, queue: Queue, make_pool: Callable[..., str], operator: Operator
