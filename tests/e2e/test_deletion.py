@@ -145,7 +145,12 @@ def test_the_crd_ends_under_the_operator_and_can_be_installed_again(
 ) -> None:
     """It takes all WorkerPools of the cluster with it: nobody else may use the cluster."""
     called = make_pool(scaling={"minReplicas": 1})
-    wait_until(lambda: space.ready(called), 90, "a pod is ready")
+    first = make_pool(suffix="-first", scaling={"minReplicas": 1})
+    wait_until(lambda: space.ready(called) and space.ready(first), 90, "each pool has a pod")
+    # Kubernetes' garbage collector looks for new kinds every 30 s. It follows a kind that it has
+    # never seen nowhere, so let it show that it has.
+    kubectl("delete", "workerpool", first, "--namespace", space.name, "--timeout=5s")
+    wait_until(lambda: left(space, first) == [], 120, "the garbage collector knows the kind")
     kubectl("delete", "crd", CRD, "--timeout=60s")
     job = queue.enqueue(jobs.where)
     try:
