@@ -31,6 +31,8 @@ GOOD = ServerFacts("id", "7.0.15", "redis", "noeviction")
         ("redis://:secret@host/0", "redis://:***@host/0"),
         ("rediss://user:secret@host", "rediss://user:***@host"),
         ("redis://secret@host", "redis://***@host"),
+        ("redis://u:se?cr/et@host/1", "redis://u:***@host/1"),
+        ("redis://:se?cret@host?db=1", "redis://:***@host?db=1"),
         ("redis://u:se@cr/et@host/1", "redis://u:***@host/1"),
         ("redis+sentinel://u:secret@a:1,b:2/main/0", "redis+sentinel://u:***@a:1,b:2/main/0"),
         ("redis://a/?sentinel_password=secret&db=1", "redis://a/?sentinel_password=***&db=1"),

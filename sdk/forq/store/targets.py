@@ -64,6 +64,8 @@ def mask(url: str) -> str:
     """Return `url` with its passwords hidden; it need not be a valid one."""
     scheme, slashes, rest = url.partition("://")
     body, question, query = rest.partition("?")
+    if "@" in query and "@" not in body and not body.startswith("/"):
+        body, question, query = rest, "", ""  # the "?" may be one of the password's
     if not body.startswith("/") and "@" in body:
         userinfo, _, host = body.rpartition("@")
         user, colon, _ = userinfo.partition(":")
