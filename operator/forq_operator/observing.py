@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 2.0
 _FACTS_EVERY_S = 60.0
+#: While a server is refused, somebody is mending it and wants to see it work.
+_REFUSED_FACTS_EVERY_S = 5.0
 _HEARTBEATS_EVERY_S = 5.0
 _FEW_WORKERS = 200
 
@@ -51,7 +53,8 @@ class Observer:
 
     async def read(self, wishes: Mapping[str, Wish], now: float) -> dict[str, View | Unknown]:
         """Return a view by namespace, or why there is none; `now` is decide's clock."""
-        if now - self._facts_at >= _FACTS_EVERY_S:
+        every = _REFUSED_FACTS_EVERY_S if self._unsuitable else _FACTS_EVERY_S
+        if now - self._facts_at >= every:
             await self._look_at_server(now)
         namespaces = {name: self._namespace(name) for name in wishes}
         commands: list[Command[Any]] = [manage.redis_time()]

@@ -88,6 +88,32 @@ def test_redis_away_for_a_minute_holds_everything(
     wait_until(lambda: space.replicas(pool) == 0, 90, "the pool follows its load again")
 
 
+def test_a_redis_that_evicts_is_told_of_and_holds_the_pool(
+    space: Space, redis: Redis, make_pool: Callable[..., str]
+) -> None:
+    redis.raw.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        # Another database of it is another URL, which the operator has never looked at.
+        pool = make_pool(redis=redis.url.removesuffix("/0") + "/1", scaling={"minReplicas": 1})
+        told = wait_until(
+            lambda: space.condition(pool, "RedisAvailable"),
+            60,
+            "a condition says that Redis evicts",
+            good=lambda seen: seen.get("status") == "False",
+        )
+        assert told["reason"] == "RedisUnsuitable"
+        assert "spec.redis.allowEviction" in told["message"]
+    finally:
+        redis.raw.config_set("maxmemory-policy", "noeviction")
+    wait_until(
+        lambda: space.condition(pool, "RedisAvailable"),
+        60,
+        "the condition says that it is well",
+        good=lambda seen: seen.get("status") == "True",
+    )
+    wait_until(lambda: space.ready(pool), PATIENCE_S, "a pod is ready")
+
+
 def test_hands_on_its_deployment_do_not_lead_the_operator_astray(
     space: Space, redis: Redis, queue: Queue, make_pool: Callable[..., str]
 ) -> None:

@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from forq.records import NewJob, Settlement, State, Verdict
 from forq.store import Store, outcomes
@@ -333,6 +334,24 @@ def test_a_redis_that_evicts_is_refused_unless_the_pool_accepts_it(
             assert stage.pods == []
             stage.pools = [stage.pool(redis__allowEviction=True)]
             await stage.tick()
+            assert stage.pods
+
+    play(stage, scene)
+
+
+def test_a_redis_that_evicts_no_more_is_soon_accepted(
+    stage: Stage, start_redis: Callable[..., EmbeddedRedis]
+) -> None:
+    async def scene() -> None:
+        evicting = ("--maxmemory-policy", "allkeys-lru")
+        with start_redis(extra=evicting) as server, connect(server.url) as runner:
+            stage.url, stage.runner = server.url, runner
+            stage.enqueue(30)
+            await stage.tick()
+            assert isinstance(stage.listener.heard["p"].observed.redis, Unknown)
+            with redis.Redis.from_url(server.url) as raw:
+                raw.config_set("maxmemory-policy", "noeviction")
+            await stage.tick(times=6)
             assert stage.pods
 
     play(stage, scene)
