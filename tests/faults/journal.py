@@ -11,7 +11,7 @@ import os
 import struct
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,25 +55,59 @@ def work(file: str, job: int, seconds: float) -> int:
     return job
 
 
-def read(file: Path) -> dict[int, list[Execution]]:
-    """Return the executions of each job, in the order of their starts."""
-    data = file.read_bytes() if file.exists() else b""
-    assert len(data) % _RECORD.size == 0, "a torn record"
-    jobs: dict[int, list[Execution]] = {}
-    for kind, job, worker, parent, executor, at_ns, at_ms in _RECORD.iter_unpack(data):
-        found = jobs.setdefault(job, [])
+def hold(file: str, job: int, until: str) -> int:
+    """As `work`, until the file `until` exists."""
+    _append(file, _START, job)
+    while not os.path.exists(until):  # noqa: PTH110 - what runs in jobs imports little
+        time.sleep(0.02)
+    _append(file, _END, job)
+    return job
+
+
+class Journal:
+    """What stands in the file, read as it grows.
+
+    Args:
+        file: The file that the jobs write; need not be there yet.
+
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        #: The executions of each job, in the order of their starts.
+        self.jobs: dict[int, list[Execution]] = {}
+        #: Those that have not ended, or never will: something of theirs was killed.
+        self.open: dict[tuple[int, int, int], Execution] = {}
+        #: The jobs that have been executed to their end.
+        self.ended: set[int] = set()
+        self._at = 0
+
+    @property
+    def size(self) -> int:
+        """Return how many starts and ends have been written by now."""
+        return self.file.stat().st_size // _RECORD.size if self.file.exists() else 0
+
+    def read(self) -> Self:
+        """Take in what was written since the last time."""
+        if self.file.exists():
+            with self.file.open("rb") as stream:
+                stream.seek(self._at)
+                data = stream.read()
+            assert len(data) % _RECORD.size == 0, "a torn record"
+            self._at += len(data)
+            for fields in _RECORD.iter_unpack(data):
+                self._note(*fields)
+        return self
+
+    def _note(self, kind: int, *fields: int) -> None:
+        job, worker, parent, executor, at_ns, at_ms = fields
+        key = (job, worker, executor)
         if kind == _START:
-            found.append(Execution(job, worker, parent, executor, at_ns, at_ms))
-            continue
-        own = [e for e in found if (e.worker, e.executor, e.end_ns) == (worker, executor, 0)]
-        assert own, f"job {job} ended and had not started"
-        own[-1].end_ns = at_ns
-    return jobs
-
-
-def ended(file: Path) -> int:
-    """Return how many jobs have been executed to their end at least once."""
-    return sum(any(e.end_ns for e in found) for found in read(file).values())
+            self.open[key] = Execution(job, worker, parent, executor, at_ns, at_ms)
+            self.jobs.setdefault(job, []).append(self.open[key])
+        else:
+            self.open.pop(key).end_ns = at_ns
+            self.ended.add(job)
 
 
 def _append(file: str, kind: int, job: int) -> None:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from tests.faults.fleet import Fleet
-
-_RECORDS_A_JOB = 2 * 64  # bytes
+    from tests.faults.journal import Journal
 
 
 def seeded() -> tuple[int, Random]:
@@ -45,13 +43,13 @@ class Storm:
     Args:
         fleet: The workers, started.
         rng: What decides whom and when.
-        journal: The file that the jobs write.
+        journal: What the jobs write.
         odds: What is killed, with its weight: `(("executor", 6), ("supervisor", 2))`.
 
     """
 
     def __init__(
-        self, fleet: Fleet, rng: Random, journal: Path, odds: Sequence[tuple[str, int]]
+        self, fleet: Fleet, rng: Random, journal: Journal, odds: Sequence[tuple[str, int]]
     ) -> None:
         self._fleet = fleet
         self._rng = rng
@@ -72,10 +70,10 @@ class Storm:
         size, moved = 0, time.monotonic()
         while True:
             self._fleet.keep()
-            now = self._journal.stat().st_size if self._journal.exists() else 0
+            now = self._journal.size
             if now != size:
                 size, moved = now, time.monotonic()
-            while left and left[0] <= size // _RECORDS_A_JOB:
+            while left and left[0] <= size // 2:  # a start and an end for each job
                 [kind] = self._rng.choices(self._kinds, self._weights)
                 if self._fleet.kill(kind, self._rng) is None:
                     break
