@@ -91,7 +91,6 @@ def test_limits() -> None:
         shown(current.MAX_PROGRESS_BYTES),
         shown(failing.MAX_TRACEBACK),
         shown(WorkerConfig().keep_failed),
-        shown(WorkerConfig().max_recoveries),
         shown(signing.MIN_KEY_BYTES),
     ]
 
@@ -115,9 +114,8 @@ def test_worker() -> None:
     options = {
         name: value
         for name, value in defaults.items()
-        # The client's table has the first four, that of the limits the others.
-        if name not in {"url", "namespace", "keys", "allowed_modules"}
-        and name not in {"max_recoveries", "keep_failed"}
+        # The client's table has the first four, that of the limits the last.
+        if name not in {"url", "namespace", "keys", "allowed_modules", "keep_failed"}
     }
     spoken = {
         "queues": "`default`",

@@ -104,6 +104,14 @@ def test_the_fourth_loss_quarantines(stage: Stage) -> None:
     assert job.refresh().recoveries == 4
 
 
+def test_how_many_losses_quarantine_can_be_told(stage: Stage) -> None:
+    job = stage.queue().enqueue(jobs.die_of, signal.SIGKILL)
+    stage.start("--max-recoveries", "1")
+    failure = _failure(job)
+    assert (failure.cause, failure.detail) == ("poison", 2)
+    assert job.refresh().recoveries == 2
+
+
 def test_the_fourth_lost_lease_quarantines(stage: Stage) -> None:
     job = stage.queue().enqueue(jobs.nothing)
     store, run = stage.client.store, stage.client.run

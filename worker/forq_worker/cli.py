@@ -100,6 +100,11 @@ _LOG_LEVELS = ("debug", "info", "warning", "error")
     metavar="SIZE",
     callback=_size,
 )
+@_option(
+    "--max-recoveries",
+    "Lost workers or processes a job is forgiven; the next quarantines it.  [default: 3]",
+    type=int,
+)
 @_option("--health-port", "Serve /livez, /readyz, /metrics here; 0: a free port.", type=int)
 @_option("--health-host", "The address of those.  [default: 127.0.0.1]")
 @_option("--log-format", "Log for people or machines.", type=click.Choice(["text", "json"]))
