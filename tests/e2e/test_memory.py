@@ -9,8 +9,7 @@ import pytest
 
 from forq import JobFailed, call
 from tests.e2e import jobs
-from tests.e2e.pools import IMAGE
-from tests.e2e.space import Space, is_ready
+from tests.e2e.killing import killer
 from tests.e2e.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from forq import Queue
     from tests.e2e.redises import Redis
+    from tests.e2e.space import Space
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -25,52 +25,12 @@ LEASE_S = 10
 #: Recovery looks once in a while, and a machine that is shared takes its time.
 AFTER_LEASE_S = 10
 
-#: Ends the first process of a pod's container; to be run where its process can be seen.
-_KILL = """
-import os, signal, sys
-from pathlib import Path
-wanted = f"FORQ_POD={sys.argv[1]}".encode()
-for process in Path("/proc").glob("[0-9]*"):
-    try:
-        ours = wanted in (process / "environ").read_bytes().split(b"\\0")
-        numbers = (process / "status").read_text().partition("NSpid:")[2].split("\\n")[0].split()
-    except OSError:
-        continue
-    if ours and numbers[-1] == "1":
-        os.kill(int(process.name), signal.SIGKILL)
-        print(process.name)
-"""
-
 
 @pytest.fixture
-def kill(name: str) -> Iterator[Callable[[str], None]]:
-    """Give a function that kills the container of a worker's pod, as the kernel would.
-
-    From inside nobody can kill the first process. So it is done from a pod that sees the processes
-    of the node, and has the workers' own user; a namespace that is `restricted` refuses that.
-    """
-    space, called = Space("default"), f"kill-{name}"[:60].strip("-")
-    container = {"name": "kill", "image": IMAGE, "imagePullPolicy": "Never"}
-    space.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": called},
-            "spec": {
-                "hostPID": True,
-                "securityContext": {"runAsUser": 65532},
-                "containers": [{**container, "command": ["sleep", "900"]}],
-            },
-        }
-    )
-    wait_until(lambda: is_ready(space.get("pod", called)), 60, "the pod that kills is ready")
-
-    def kill(pod: str) -> None:
-        killed = space.execute(called, "python", "-c", _KILL, pod).split()
-        assert len(killed) == 1, f"{pod}: killed {killed}"
-
-    yield kill
-    space.delete("pod", called, wait=False, grace=0)
+def kill(name: str) -> Iterator[Callable[[str], int]]:
+    """Give a function that kills the container of a worker's pod, as the kernel would."""
+    with killer(name) as kill:
+        yield kill
 
 
 def two_slots(space: Space, make_pool: Callable[..., str], pods: int, **more: Any) -> list[str]:
@@ -147,7 +107,7 @@ def test_a_killed_container_loses_the_jobs_it_held_and_no_others(  # noqa: PLR09
     queue: Queue,
     name: str,
     make_pool: Callable[..., str],
-    kill: Callable[[str], None],
+    kill: Callable[[str], int],
 ) -> None:
     pods = two_slots(space, make_pool, 2)
     names = [f"{name}-{number}" for number in range(4)]
@@ -157,7 +117,7 @@ def test_a_killed_container_loses_the_jobs_it_held_and_no_others(  # noqa: PLR09
     victim = pods[0]
     held = [i for i, job in enumerate(handles) if victim.endswith(worker[job.id])]
     assert len(held) == 2
-    kill(victim)
+    assert kill(victim) == 1
     killed = time.monotonic()
     wait_until(
         lambda: all(redis.begun(names[i]) == 2 for i in held),
