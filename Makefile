@@ -43,7 +43,7 @@ e2e: ## Run the tests on Kubernetes, on the test cluster if it is up, else on on
 	@$(CLUSTER) during $(BIN)/pytest -m e2e -p no:xdist -p no:cacheprovider --verbose --durations=10 $(ARGS)
 
 faults: ## Kill, cut and corrupt, and count what is lost: nothing (ARGS="--long", docs/faults.md)
-	@$(PYTHON) .ci/environment.py $(VENV) dev
+	@$(PYTHON) .ci/environment.py $(VENV) faults
 	@$(BIN)/pytest -m faults $(PARALLEL) --durations=10 $(ARGS)
 
 cluster-up: ## Bring up a real Kubernetes on this machine for tests (docs/test-cluster.md)

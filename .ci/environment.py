@@ -19,7 +19,8 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 #: What each extra also contains, so that a larger environment serves a smaller wish.
-CONTAINS = {"dev": {"local", "operator", "all"}, "bench": {"local"}}
+_DEV = {"local", "operator", "all"}
+CONTAINS = {"dev": _DEV, "bench": {"local"}, "faults": {"dev", *_DEV}}
 
 
 def main(directory: str, extra: str) -> int:
@@ -48,7 +49,7 @@ def main(directory: str, extra: str) -> int:
     # --no-input and few words: a failure is shown whole, a success in one line.
     command = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
     run(str(python), *command, "--retries", "10", "--editable", f".[{extra}]")
-    if extra == "dev" and sys.version_info >= (3, 13):
+    if "dev" in {extra, *CONTAINS.get(extra, ())} and sys.version_info >= (3, 13):
         install_oldest_redis(str(python), command)
     kept = set(present.get("extras", [])) if present.get("key") == key else set()
     extras = kept | CONTAINS.get(extra, set()) | {extra}

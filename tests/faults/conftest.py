@@ -15,11 +15,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies in this folder: `make faults` runs it, `make test` does not."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what lies in this folder: `make faults` runs it, `make test` does not.
+
+    What is marked `long` is not in the short form at all: it is no test that was skipped.
+    """
     for item in items:
         if item.path.parent.name == "faults":
             item.add_marker(pytest.mark.faults)
+    if not config.getoption("--long"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(

@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -102,20 +102,33 @@ class Fleet:
             if fd < 0 or pid not in self._find(running.process.pid, kind) or _has_ended(fd, 0):
                 return None
             before = time.monotonic_ns()
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            try:
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+            except ProcessLookupError:
+                return None  # it has ended just now
             assert _has_ended(fd, 10), f"process {pid} outlives SIGKILL"
             done = Kill(kind, worker, pid, before, time.monotonic_ns())
-        for child in below:
-            with _pidfd(child) as fd:
-                if fd >= 0:
-                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+        self._kill_all(below)
         self.kills.append(done)
         return done
+
+    def end(self) -> None:
+        """Kill all workers and what is below them."""
+        for _, running in self._seats:
+            self._kill_all([running.process.pid, *_descendants(running.process.pid)])
+            running.process.wait()
 
     def told(self) -> dict[str, int]:
         """Count the kills by kind, for a row: `{"executors killed": 60, …}`."""
         kinds = [*reversed(self._levels), "supervisor"]
         return {f"{kind}s killed": sum(k.kind == kind for k in self.kills) for kind in kinds}
+
+    @staticmethod
+    def _kill_all(pids: list[int]) -> None:
+        for pid in pids:
+            with _pidfd(pid) as fd, suppress(ProcessLookupError):
+                if fd >= 0:
+                    signal.pidfd_send_signal(fd, signal.SIGKILL)
 
     def _find(self, supervisor: int, kind: str) -> list[int]:
         found = [supervisor]

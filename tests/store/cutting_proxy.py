@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from typing import Self
 
 
@@ -12,13 +13,15 @@ class CuttingProxy:
     """Forwards to a port of loopback.
 
     While `cut` is set, it swallows the server's first answer on a connection and closes it;
-    while `mute` is set, it swallows answers and leaves the connection open.
+    while `mute` is set, it swallows answers and leaves the connection open. `rate`: so many bytes
+    a second it lets through, in each direction of each connection; 0 is no limit.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, rate: float = 0) -> None:
         self.cut = threading.Event()
         self.mute = threading.Event()
         self._upstream = port
+        self._rate = rate
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets = [self._listener]
         self.port: int = self._listener.getsockname()[1]
@@ -46,6 +49,7 @@ class CuttingProxy:
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
         try:
             while part := client.recv(65536):
+                self._take_time(part)
                 server.sendall(part)
         except OSError:
             pass
@@ -57,10 +61,15 @@ class CuttingProxy:
                 if self.cut.is_set():
                     break
                 if not self.mute.is_set():
+                    self._take_time(part)
                     client.sendall(part)
         except OSError:
             pass
         _close(client)
+
+    def _take_time(self, part: bytes) -> None:
+        if self._rate:
+            time.sleep(len(part) / self._rate)
 
 
 def _close(each: socket.socket) -> None:

@@ -38,6 +38,19 @@ def test_jobs_are_claimed_in_order_up_to_the_limit(scene: Scene) -> None:
     assert not reply.more
 
 
+def test_an_answer_holds_no_more_than_a_few_mebibytes_of_bodies(scene: Scene) -> None:
+    mib = 1024 * 1024
+    scene.enqueue("a", "b", body=b"x" * (mib + mib // 2))
+    scene.enqueue("c", "d", "e", body=b"x" * mib)
+    scene.enqueue("f", body=b"x" * (5 * mib))
+    scene.enqueue("g")
+    answers = []
+    while keys := [job.key for job in scene.claim()]:
+        answers.append(keys)
+    assert answers == [["a", "b", "c"], ["d", "e"], ["f"], ["g"]]
+    assert not scene.ask().more
+
+
 def test_the_marker_goes_back_only_where_jobs_are_left(scene: Scene) -> None:
     scene.enqueue("a", "b")
     scene.claim(limit=1)

@@ -94,6 +94,8 @@ class Claimer:
             if reply is not None and reply.jobs:
                 found = True
                 self._dispatcher.accept(reply.jobs)
+                if self.more:
+                    break  # the rest of this queue goes before the next one
         return found
 
     async def _pass_on(self) -> None:

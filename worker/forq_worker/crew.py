@@ -153,7 +153,7 @@ class Crew:
 
     def fork(self, seat: Seat) -> None:
         """Order an executor for a seat that has none."""
-        seat.away = False
+        seat.away = seat.stalled = False
         self._order(messages.FORK, seat.number)
 
     def kill(self, seat: Seat, number: int) -> None:

@@ -69,7 +69,7 @@ class Dispatcher:
         crew = self._crew()
         if crew is None:
             return 0
-        seats = sum(1 for seat in crew.seats if not seat.away)
+        seats = sum(1 for seat in crew.seats if not (seat.away or seat.stalled))
         return min(self._config.concurrency, seats)
 
     def capacity(self) -> int:
@@ -124,7 +124,7 @@ class Dispatcher:
         if crew is None:
             return None, 0
         free = self._config.concurrency - self.busy
-        idle = [seat for seat in crew.seats if not seat.jobs and not seat.away]
+        idle = [seat for seat in crew.seats if not (seat.jobs or seat.away or seat.stalled)]
         if free > 0 and idle:
             warm = next((seat for seat in idle if seat.is_warm), idle[0])
             return (warm if self._forking else idle[0]), min(free, len(idle))

@@ -33,7 +33,7 @@ from forq_worker import hooks, messages, preload, processes
 from forq_worker.interrupts import Interrupts
 from forq_worker.processes import become_mortal
 from forq_worker.trial import Trial
-from forq_worker.words import CURRENT, EXITING, GIVE_BACK, PID, TICK, base
+from forq_worker.words import CURRENT, EXITING, GIVE_BACK, PID, SERVING, TICK, base
 
 if TYPE_CHECKING:
     from forq_worker.lanes import Lane
@@ -146,6 +146,7 @@ class Executor:
         """Run batches until there were jobs enough; ends the process with its supervisor."""
         left = self._jobs
         todo = self._todo
+        self._words[self._base + SERVING] = 1
         while left > 0:
             batch = self._lane.receive()
             if batch is None:

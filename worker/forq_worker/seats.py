@@ -29,6 +29,8 @@ class Seat:
         self.packets: deque[int] = deque()  # how many jobs of each batch are out, in order
         self.broken = 0  # times in a row that its executor ended without having had a job
         self.away = False  # no executor, and none ordered: it is being thought about
+        self.stalled = False  # its executor's on_fork hooks take long: it gets no jobs meanwhile
+        self.waiting = (0, 0.0)  # the job that the executor is to begin next, and seen since when
         self.killed = (0, 0.0)  # the job whose kill was ordered last, and when
         self._words = crew.words.cells
         self._forks = 0  # as many had been forked when the last batch was sent
@@ -62,6 +64,18 @@ class Seat:
     def forks(self) -> int:
         """How many executors have sat here."""
         return self._words[self.base + words.FORKS]
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether its executor has its hooks behind it."""
+        return self._words[self.base + words.SERVING] != 0
+
+    def waited(self, now: float) -> float:
+        """Return for how many seconds its executor has been seen not to begin its next job."""
+        number = 0 if self.current else next(iter(self.jobs), 0)
+        if not number or number != self.waiting[0]:
+            self.waiting = (number, now)
+        return now - self.waiting[1]
 
     @property
     def is_warm(self) -> bool:

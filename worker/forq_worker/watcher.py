@@ -11,6 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from forq.options import DEFAULTS
 from forq_worker import memory
 from forq_worker.outcome import Why
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forq_worker.config import WorkerConfig
+    from forq_worker.crew import Crew
     from forq_worker.dispatcher import Dispatcher
     from forq_worker.ledger import Held, Ledger
     from forq_worker.logs import Log
@@ -29,6 +31,10 @@ _BUSY_S = 0.05
 _IDLE_S = 0.25
 #: A job that waits longer than this for a seat of a busy worker is for another one.
 _TOO_LONG_S = 0.2
+#: An executor whose hooks take longer than this keeps no job waiting: another executor may have it.
+_SLOW_HOOK_S = 1.0
+#: An executor that has a job and nothing else to do, and does not begin it, has been stopped.
+_STOPPED_S = 5.0
 
 
 class Watcher:
@@ -65,9 +71,40 @@ class Watcher:
             crew.tick(time.monotonic_ns())
             crew.check()
         self._reap_orphans()
+        self._check_starts(now)
         self._check_jobs(now)
         self._dispatcher.relieve(now)
         self._check_backlog(now)
+
+    def _check_starts(self, now: float) -> None:
+        """Take back what an executor does not begin: nothing else ends its wait there."""
+        for crew in self._dispatcher.crews:
+            for seat in crew.seats:
+                if seat.stalled:
+                    self._check_stalled(crew, seat, now)
+                elif seat.waited(now) > (_STOPPED_S if seat.is_serving else _SLOW_HOOK_S):
+                    self._take_back(crew, seat)
+
+    def _take_back(self, crew: Crew, seat: Seat) -> None:
+        seat.stalled = True
+        self._dispatcher.put_back(seat.take_unread())
+        if seat.is_serving:
+            self._log.warning("an executor did not begin its job, as if stopped: killed")
+            crew.kill(seat, 0)
+        else:
+            self._log.warning(
+                f"an executor is not ready after {_SLOW_HOOK_S:g} s, its on_fork hooks take long:"
+                " what it was to run goes elsewhere"
+            )
+
+    def _check_stalled(self, crew: Crew, seat: Seat, now: float) -> None:
+        if seat.is_serving:
+            seat.stalled = False
+            self._dispatcher.room.set()
+        elif now - seat.waiting[1] > DEFAULTS.timeout_ms / 1000:
+            self._log.warning("an executor's on_fork hooks took too long: killed")
+            seat.waiting = (0, now)
+            crew.kill(seat, 0)
 
     def _check_jobs(self, now: float) -> None:
         total = 0

@@ -29,6 +29,7 @@ DEADLINE = 2  #: its soft time limit; 0: none
 PID = 3  #: the executor's process
 FORKS = 4  #: how many executors this seat has had
 STOP = 5  #: number of the job that the supervisor wants stopped (canceled)
+SERVING = 6  #: 1 when this executor's on_fork hooks have run: it reads its lane, or runs jobs
 _SEAT = 8
 
 #: CURRENT of an executor that ends by its own plan (its number of jobs is done).

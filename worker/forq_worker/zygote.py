@@ -28,7 +28,7 @@ from forq_worker.executor import GONE, become
 from forq_worker.lanes import Lane, inherited
 from forq_worker.messages import Ended
 from forq_worker.processes import kill_group
-from forq_worker.words import CURRENT, EXITING, FORKS, ZYGOTE_TICK, Words, base
+from forq_worker.words import CURRENT, EXITING, FORKS, SERVING, ZYGOTE_TICK, Words, base
 
 #: After so many Python has specialised its code: in children it is written to no more.
 _REHEARSALS = 20
@@ -145,6 +145,7 @@ class Zygote:
     def _fork(self, seat: int) -> None:
         at = base(seat)
         self._words[at + CURRENT] = 0
+        self._words[at + SERVING] = 0
         self._words[at + FORKS] += 1
         try:
             pid = fork()

@@ -4,7 +4,7 @@
 -- KEYS[2] the queue's meta
 -- ARGV[1] the worker
 -- ARGV[2] the nonce of this claim; the same once more gets the same answer
--- ARGV[3] at most this many jobs
+-- ARGV[3] at most this many jobs; fewer where their bodies are large, but one
 -- ARGV[4] the lease, ms
 -- ARGV[5] how long expired jobs are kept, ms
 -- Returns {more, ms to the next due job or -1, draining, paused, claimed at, then for each job: key, body,
@@ -12,6 +12,7 @@
 
 local worker, token = ARGV[1], ARGV[1] .. "/" .. ARGV[2]
 local limit, lease, kept = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local MOST_BYTES, PIECE = 4 * 1024 * 1024, 32
 local bad = open(
   { READY, RUNNING, SCHEDULED, CANCELED, EXPIRING, CORRUPT, WAKE, DRAINING },
   { STATS, HELD }
@@ -89,10 +90,20 @@ local function choose()
   return chosen
 end
 
+-- Their bodies; of the last ones none, where that would make the answer so large that it may not
+-- arrive in time: who claims would ask again, for ever, while the leases run out.
 local function bodies_of(chosen)
-  local keys = {}
-  for i, job in ipairs(chosen) do keys[i] = BODY .. job[1] end
-  return #keys > 0 and call("MGET", unpack(keys)) or {}
+  local bodies, bytes = {}, 0
+  for first = 1, #chosen, PIECE do
+    local keys = {}
+    for i = first, math.min(first + PIECE - 1, #chosen) do keys[#keys + 1] = BODY .. chosen[i][1] end
+    for _, body in ipairs(call("MGET", unpack(keys))) do
+      bytes = bytes + (body and #body or 0)
+      if bytes > MOST_BYTES and #bodies > 0 then return bodies end
+      bodies[#bodies + 1] = body
+    end
+  end
+  return bodies
 end
 
 local function take(chosen)
@@ -101,6 +112,7 @@ local function take(chosen)
   begin()
   for i, job in ipairs(chosen) do
     local key, fields, expired = job[1], job[2], job[3]
+    if bodies[i] == nil then break end
     if not bodies[i] then
       set_aside(key, READY)
     elseif expired then
