@@ -122,7 +122,7 @@ class Account(NamedTuple):
     """What came of a load; see docs/faults.md for the words."""
 
     jobs: int
-    errors: int
+    enqueue_errors: int
     lost: int
     repeated: int
     unexplained: int
@@ -183,7 +183,7 @@ class Watch:
         ended = set(self.keys("succeeded"))
         return Account(
             jobs=len(load.accepted),
-            errors=load.errors.total(),
+            enqueue_errors=load.errors.total(),
             lost=len(lost),
             repeated=repeated,
             unexplained=max(0, repeated - self.stat("recoveries") - more_repeats),
