@@ -38,6 +38,12 @@ end
 return twice
 """
 
+_SIZES = """
+local sizes = {}
+for n, set in ipairs(KEYS) do sizes[n] = redis.call('ZCARD', set) end
+return sizes
+"""
+
 
 class Load:
     """Threads that enqueue jobs, each with an id of its own, until told to stop.
@@ -146,10 +152,6 @@ class Watch:
         """Return one of the queue's totals."""
         return int(self.raw.hget(f"{self.prefix}stats", name) or 0)
 
-    def size(self, name: str) -> int:
-        """Return how many jobs one of the queue's sets holds."""
-        return int(self.raw.zcard(self.prefix + name))
-
     def keys(self, name: str) -> list[str]:
         """Return which jobs one of the queue's sets holds."""
         found: Any = self.raw.zrange(self.prefix + name, 0, -1)
@@ -160,14 +162,15 @@ class Watch:
         twice: Any = self.raw.eval(_TWICE, 1, self.prefix)
         assert twice == []
 
+    def sizes(self, *names: str) -> list[int]:
+        """Return how many jobs these sets of the queue hold, all at one moment."""
+        found: Any = self.raw.eval(_SIZES, len(names), *[self.prefix + name for name in names])
+        return [int(size) for size in found]
+
     def is_done(self, seconds: float = 60.0) -> None:
         """Wait until nothing is queued, scheduled or running."""
         sets = ("ready", "scheduled", "running")
-        eventually(
-            lambda: not any(self.size(name) for name in sets),
-            seconds,
-            f"the end of all jobs: { {name: self.size(name) for name in sets} }",
-        )
+        eventually(lambda: not any(self.sizes(*sets)), seconds, "the end of all jobs")
 
     def account(self, load: Load, *, more_repeats: int = 0) -> Account:
         """Wait for the end of a load that has stopped, and say what came of it.

@@ -125,7 +125,7 @@ def test_of_hand_back(stage: Stage, watch: Watch, book: Book) -> None:
         assert worker.wait(20) == 0
         assert proxy.stolen == 1
     assert watch.stat("handed_back") == 3
-    assert watch.size("ready") == 3
+    assert watch.sizes("ready") == [3]
     assert {job.refresh().attempt for job in held} == {0}
     stage.start("-c", "3")
     for job in held:
