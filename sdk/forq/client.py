@@ -60,6 +60,8 @@ class Client:
     - `allowed_modules`: types of results are rebuilt from these modules only;
       FORQ_ALLOWED_MODULES, else any.
     - `max_payload`: the largest payload of a job in bytes (1 MiB).
+    - `wait_replicas`: an enqueue returns when so many replicas of Redis have the job, and raises
+      :class:`~forq.errors.NotReplicated` after a second; FORQ_WAIT_REPLICAS, else 0.
 
     Use it as a context manager, also an async one, or call :meth:`close`.
     """
@@ -73,6 +75,7 @@ class Client:
         keys: str | Iterable[str] | None = None,
         allowed_modules: str | Iterable[str] | None = None,
         max_payload: int = MAX_PAYLOAD,
+        wait_replicas: int | None = None,
     ) -> None:
         # Workers import the modules of tasks: what only an open client needs is imported here.
         import threading  # noqa: PLC0415
@@ -92,6 +95,7 @@ class Client:
             else allowed_modules
         )
         self.max_payload: int = _positive(max_payload)
+        self.wait_replicas: int = _replicas(wait_replicas)
         self.store: Store = Store(self.namespace)
         self._runner: Runner = connect(self._url)
         self._checked = False
@@ -287,3 +291,10 @@ def _positive(size: int) -> int:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise InvalidOption(f"max_payload={size!r}: use a number of bytes, such as {MAX_PAYLOAD}")
     return size
+
+
+def _replicas(given: int | None) -> int:
+    number = os.environ.get("FORQ_WAIT_REPLICAS") or 0 if given is None else given
+    if isinstance(number, bool) or not str(number).isdecimal():
+        raise InvalidOption(f"wait_replicas={number!r}: use a number of replicas, 0 for none")
+    return int(number)

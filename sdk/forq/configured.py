@@ -24,6 +24,7 @@ def configure(  # noqa: PLR0913 - as Client
     keys: str | Iterable[str] | None = None,
     allowed_modules: str | Iterable[str] | None = None,
     max_payload: int = MAX_PAYLOAD,
+    wait_replicas: int | None = None,
 ) -> Client:
     """Set the client of this process, which queues and tasks use that name no other.
 
@@ -37,6 +38,7 @@ def configure(  # noqa: PLR0913 - as Client
         keys=keys,
         allowed_modules=allowed_modules,
         max_payload=max_payload,
+        wait_replicas=wait_replicas,
     )
     use(client)
     return client

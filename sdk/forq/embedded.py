@@ -169,13 +169,12 @@ class EmbeddedRedis:
             if process.poll() is not None:
                 return False
             answer = _ask(self.port)
-            if b"LOADING" not in answer:
-                if answer.startswith((b"-NOAUTH", b"-NOPERM", b"-DENIED")):
-                    return True  # a password was set by `extra`: it answers, that is enough
-                ours = f"process_id:{process.pid}\r".encode() in answer
-                if ours and b"\nloading:0" in answer:  # INFO answers while the data are loaded
-                    self.version = _version(answer)
-                    return True
+            if answer.startswith((b"-NOAUTH", b"-NOPERM", b"-DENIED")):
+                return True  # a password was set by `extra`: it answers, that is enough
+            ours = f"process_id:{process.pid}\r".encode() in answer
+            if ours and b"\nloading:0" in answer:  # INFO answers while the data are loaded
+                self.version = _version(answer)
+                return True
             time.sleep(0.005)
         return False
 

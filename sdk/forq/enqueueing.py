@@ -119,7 +119,9 @@ class QueueBase:
 
 def submit(client: Client, queue: str, packed: Sequence[Packed]) -> Plan[None]:
     """Enqueue jobs in one atomic call, and make the queue known."""
-    command = client.store.enqueue(queue, [one.job for one in packed])
+    command = client.store.enqueue(
+        queue, [one.job for one in packed], replicas=client.wait_replicas
+    )
     try:
         statuses = yield from _send(client, queue, command)
     except RedisUnavailable:

@@ -9,6 +9,7 @@
     │   ├── NotImportable           the callable cannot travel as module:qualname
     │   ├── WrongArguments          (also a TypeError) the call does not fit the signature
     │   ├── DuplicateJob            the id is taken by another job
+    │   ├── NotReplicated           in Redis, but too few replicas have it (wait_replicas)
     │   └── RedisFull               Redis refused the write: maxmemory or read-only
     ├── CodecError
     │   ├── NotEncodable            (also a TypeError) a value cannot travel with this codec
@@ -85,6 +86,13 @@ class WrongArguments(EnqueueError, TypeError):
 
 class DuplicateJob(EnqueueError):
     """Another job has this id already."""
+
+
+class NotReplicated(EnqueueError):
+    """Redis has the job, but too few of its replicas had it in time: a failover may lose it.
+
+    Only with ``Client(wait_replicas=…)``.
+    """
 
 
 class RedisFull(EnqueueError):

@@ -48,9 +48,10 @@ class Queue(QueueBase):
 
         Raises :class:`~forq.errors.NotImportable`, :class:`~forq.errors.WrongArguments`,
         :class:`~forq.errors.NotEncodable`, :class:`~forq.errors.TooLarge`,
-        :class:`~forq.errors.DuplicateJob`, :class:`~forq.errors.RedisFull` or
-        :class:`~forq.errors.RedisUnavailable`. After the last one the job may be queued all the
-        same: give it an id (``options(id=…)``) to be able to tell.
+        :class:`~forq.errors.DuplicateJob`, :class:`~forq.errors.RedisFull`,
+        :class:`~forq.errors.RedisUnavailable` or, if the client has `wait_replicas`,
+        :class:`~forq.errors.NotReplicated`. After the last two the job may be queued all the same:
+        give it an id (``options(id=…)``) to be able to tell.
         """
         client = self.client
         packed = self._packed(Call(fn, args, kwargs), client)

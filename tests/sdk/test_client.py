@@ -40,11 +40,14 @@ class TestProcessDefault:
         monkeypatch.setenv("FORQ_NAMESPACE", "shop")
         monkeypatch.setenv("FORQ_SECRET_KEY", "k" * 32 + "," + "l" * 32)
         monkeypatch.setenv("FORQ_ALLOWED_MODULES", "app, lib.tasks,")
+        monkeypatch.setenv("FORQ_WAIT_REPLICAS", "2")
         queue = Queue("mail")
         assert repr(queue) == "<Queue mail on redis://:***@example.test/3>"
         assert queue.client.namespace == "shop"
         assert queue.client.keyring
         assert queue.client.allowed_modules == ("app", "lib.tasks")
+        assert queue.client.wait_replicas == 2
+        assert Client(wait_replicas=0).wait_replicas == 0
 
     def test_the_parts_of_the_url_that_stand_apart(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("FORQ_REDIS_URL", "redis://example.test/3")
@@ -79,9 +82,12 @@ class TestProcessDefault:
         ({"codec": "json"}, "no codec"),
         ({"keys": "short"}, "shorter than 16 bytes"),
         ({"max_payload": "1"}, "max_payload"),
+        ({"wait_replicas": -1}, "wait_replicas"),
+        ({"wait_replicas": True}, "wait_replicas"),
+        ({"wait_replicas": "one"}, "wait_replicas"),
     ],
 )
-def test_settings_are_checked_at_once(arguments: dict[str, str], words: str) -> None:
+def test_settings_are_checked_at_once(arguments: dict[str, object], words: str) -> None:
     with pytest.raises((ConfigurationError, InvalidOption), match=words):
         Client(**arguments)  # type: ignore[arg-type]
 

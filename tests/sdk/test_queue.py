@@ -18,6 +18,7 @@ from forq.errors import (
     InvalidOption,
     NotEncodable,
     NotImportable,
+    NotReplicated,
     TooLarge,
     WrongArguments,
 )
@@ -213,6 +214,20 @@ class TestIds:
             queue.enqueue_many(calls, chunk=2)
         assert len(caught.value.accepted) == 2
         assert queue.counts().queued == 3
+
+
+class TestReplicas:
+    def test_a_redis_that_has_none_is_told(self, client: Client, redis_url: str) -> None:
+        with Client(redis_url, namespace=client.namespace, wait_replicas=1) as careful:
+            queue = Queue("careful", careful)
+            with pytest.raises(NotReplicated, match="'careful:mine': in Redis, but 0 of 1"):
+                queue.options(id="mine").enqueue(sample.add, 1)
+            with pytest.raises(DuplicateJob):
+                queue.options(id="mine").enqueue(sample.add, 1)
+            with pytest.raises(NotReplicated) as caught:
+                queue.enqueue_many(sample.many(3), chunk=2)
+            assert caught.value.accepted == ()
+            assert queue.counts().queued == 3
 
 
 class TestEnqueueMany:

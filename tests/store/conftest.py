@@ -19,10 +19,11 @@ from tests.store.scene import Scene
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SERVERS = ("redis-7", "valkey-9", "redis-6.2")
+SERVERS = ("redis-7", "valkey-9", "redis-6.2")
 
 
-def _find(kind: str) -> str | None:
+def find(kind: str) -> str | None:
+    """Return the binary of a supported server; None where it is not installed."""
     if kind == "redis-7":
         # The environment of these tests may be active, and holds a redis-server of its own: 6.2.
         own = str(Path(sys.executable).parent)
@@ -39,11 +40,11 @@ def _find(kind: str) -> str | None:
     return None
 
 
-@pytest.fixture(scope="session", params=_SERVERS)
+@pytest.fixture(scope="session", params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
     """Give each supported server in turn, started once a session."""
     kind: str = request.param
-    binary = _find(kind)
+    binary = find(kind)
     if binary is None:
         pytest.skip(f"{kind} is not installed on this machine")
     with EmbeddedRedis(appendonly=False, binary=binary) as started:

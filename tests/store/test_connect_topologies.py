@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import subprocess
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from forq.embedded import EmbeddedRedis
-from forq.errors import ConfigurationError, RedisUnavailable
-from forq.serverbinary import find_server
-from forq.store import scripts
+from forq.errors import ConfigurationError, NotReplicated, RedisUnavailable
+from forq.records import NewJob
+from forq.store import Store, scripts
 from forq.store.connect import aconnect, connect
 from forq.store.facts import server_facts
 from tests.store.plain import bump, load, plain, until
+from tests.store.topologies import Cluster, Sentinel, a_cluster, a_sentinel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from forq.store.runner import Runner
-
-LAST_SLOT = 16383
 
 
 @pytest.fixture(autouse=True)
@@ -32,55 +28,11 @@ def _scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scripts, "load", load)
 
 
-class Cluster(NamedTuple):
-    """Three masters; the fourth server replicates the first."""
-
-    servers: list[EmbeddedRedis]
-    doors: list[Runner]
-    url: str
-
-
-def _bus_ports() -> Iterator[int]:
-    # The cluster's bus takes the port 10,000 above.
-    for port in range(21000, 31000, 7):
-        try:
-            for each in (port, port + 10000):
-                with socket.create_server(("127.0.0.1", each)):
-                    pass
-        except OSError:
-            continue
-        yield port
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
-    options += ["--cluster-config-file", "nodes.conf", "--repl-diskless-sync-delay", "0"]
-    ports = _bus_ports()
-    servers = [
-        EmbeddedRedis(port=next(ports), appendonly=False, extra=options).start() for _ in range(4)
-    ]
-    doors = [connect(server.url) for server in servers]
-    share = -(-(LAST_SLOT + 1) // 3)
-    for index, door in enumerate(doors):
-        first, last = index * share, min((index + 1) * share, LAST_SLOT + 1)
-        if index < 3:
-            door.run(plain("CLUSTER", "ADDSLOTS", *range(first, last)))
-            door.run(plain("CLUSTER", "SET-CONFIG-EPOCH", index + 1))
-        doors[0].run(plain("CLUSTER", "MEET", "127.0.0.1", servers[index].port))
-
-    def agreed(nodes: int) -> bool:
-        infos = [door.run(plain("CLUSTER", "INFO")) for door in doors]
-        known = f"cluster_known_nodes:{nodes}\r".encode()
-        return all(b"cluster_state:ok" in info and known in info for info in infos)
-
-    until(lambda: agreed(4), 30)
-    doors[3].run(plain("CLUSTER", "REPLICATE", doors[0].run(plain("CLUSTER", "MYID")).decode()))
-    until(lambda: b"master_link_status:up" in doors[3].run(plain("INFO", "replication")), 30)
-    seeds = ",".join(f"127.0.0.1:{server.port}" for server in servers[:2])
-    yield Cluster(servers, doors, f"redis+cluster://{seeds}")
-    for server in servers:
-        server.stop()
+    """Give a cluster; the tests move its slots and kill its nodes, in their order."""
+    with a_cluster() as made:
+        yield made
 
 
 KEYS = [f"forq:{{queue{number}}}:counter" for number in range(30)]
@@ -166,6 +118,22 @@ def test_cluster_moves_of_slots_are_followed(cluster: Cluster) -> None:
         assert other.run(plain("GET", key)) == b"6"
 
 
+def test_cluster_confirms_by_the_replicas_of_the_node_that_has_the_queue(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the store's own scripts
+    store = Store("cluster")
+    queues = [f"q{number}" for number in range(12)]
+    asked = cluster.doors[0].run_many([plain("EXISTS", store.keys(q).meta) for q in queues])
+    here = dict(zip(asked, queues, strict=True))[0]  # at the node that has a replica
+    elsewhere = next(q for q, told in zip(queues, asked, strict=True) if told != 0)
+    with connect(cluster.url) as runner:
+        jobs = [NewJob("a", "n", b"body")]
+        assert runner.run(store.enqueue(here, jobs, replicas=1)) == ("queued",)
+        with pytest.raises(NotReplicated):
+            runner.run(store.enqueue(elsewhere, jobs, replicas=1))
+
+
 def test_a_server_that_is_no_cluster_is_told_as_such(redis_url: str) -> None:
     url = redis_url.replace("redis://", "redis+cluster://")
     with connect(url) as runner, pytest.raises(ConfigurationError, match="no Redis Cluster"):
@@ -208,52 +176,11 @@ def test_cluster_failover_is_an_outage_that_ends(cluster: Cluster) -> None:
         assert runner.run(bump(key))
 
 
-class Sentinel(NamedTuple):
-    """A master, its replica, and one sentinel that may decide alone."""
-
-    master: EmbeddedRedis
-    replica: EmbeddedRedis
-    url: str
-
-
 @pytest.fixture(scope="module")
 def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinel]:
-    tmp_path = tmp_path_factory.mktemp("sentinel")
-    password = ["--requirepass", "pw", "--masterauth", "pw"]
-    password += ["--repl-diskless-sync-delay", "0"]
-    master = EmbeddedRedis(appendonly=False, extra=password).start()
-    replica = EmbeddedRedis(
-        appendonly=False, extra=[*password, "--replicaof", f"127.0.0.1 {master.port}"]
-    ).start()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    settings = tmp_path / "sentinel.conf"
-    settings.write_text(
-        f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\nlogfile sentinel.log\n"
-        f"sentinel monitor main 127.0.0.1 {master.port} 1\nsentinel auth-pass main pw\n"
-        "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
-    )
-    process = subprocess.Popen([find_server().path, str(settings), "--sentinel"])
-    try:
-        with connect(f"redis://127.0.0.1:{port}") as watcher:
-            until(
-                lambda: (
-                    isinstance(
-                        found := watcher.run_many([plain("SENTINEL", "REPLICAS", "main")])[0], list
-                    )
-                    and found
-                    and b"slave" in found[0]
-                    and b"ok" in found[0]
-                ),
-                20,
-            )
-        # The first sentinel of the URL is dead: the second is asked.
-        yield Sentinel(master, replica, f"redis+sentinel://:pw@127.0.0.1:1,127.0.0.1:{port}/main/0")
-    finally:
-        process.terminate()
-        process.wait()
-        for server in (master, replica):
-            server.stop()
+    """Give a master, its replica and their sentinel; the last test kills the master."""
+    with a_sentinel(tmp_path_factory.mktemp("sentinel")) as made:
+        yield made
 
 
 def test_sentinel_that_knows_no_such_service_says_so(sentinel: Sentinel) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,6 +184,26 @@ def test_a_forked_child_cannot_stop_it() -> None:
                 os._exit(0)
         os.waitpid(child, 0)
         assert ask(server.port, "PING") == "+PONG\r\n"
+
+
+def test_a_server_that_refused_others_while_it_loaded_counts_as_started(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path) as server:
+        port = server.port
+        ask(port, "EVAL 'for n = 1, 4000 do redis.call(\"SET\", n, n) end' 0")
+        server.kill()
+    answers: list[str] = []
+
+    def knock() -> None:
+        while not answers or "LOADING" in answers[-1]:
+            with suppress(OSError):
+                answers.append(ask(port, "PING"))
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    with EmbeddedRedis(tmp_path, port, extra=["--key-load-delay", "200"]) as server:
+        knocking.join()
+        assert "errorstat_LOADING" in ask(server.port, "INFO errorstats")
+    assert len(answers) > 1
 
 
 def test_a_server_with_a_password_counts_as_started() -> None:

@@ -37,7 +37,7 @@ class AsyncTransport:
 
     async def exchange(self, requests: Sequence[Request]) -> list[Any]:
         """Send `requests` in as few round trips as can be; return an answer or error for each."""
-        if self._routes.fixed:
+        if self._routes.fixed and not any(request.confirm for request in requests):
             pool = self._pool(self._routes.address(""))
             return await self._talk(pool, [request.words for request in requests])
         failure = await self._find_servers()

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: How long the server waits for replicas to confirm a command.
+CONFIRM_MS = 1000
+
 # Plain commands whose second word is no key.
 _KEYLESS = frozenset({"INFO", "PING", "TIME", "CONFIG", "CLIENT", "SCRIPT", "DBSIZE", "PUBLISH"})
 
@@ -62,7 +65,9 @@ def settle(command: Command[T], reply: Any, shown: str) -> T | Exception:
 
 def _script(command: Command[Any], verb: str, script: str) -> Request:
     key = command.keys[0] if command.keys else ""
-    return Request((verb, script, len(command.keys), *command.keys, *command.args), key)
+    words = (verb, script, len(command.keys), *command.keys, *command.args)
+    confirm = ("WAIT", command.replicas, CONFIRM_MS) if command.replicas else ()
+    return Request(words, key, confirm)
 
 
 def _plain(command: Command[Any]) -> Request:

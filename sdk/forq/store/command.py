@@ -20,10 +20,19 @@ class Command(NamedTuple, Generic[T]):
     """One call of Redis.
 
     `script` names a file in ``lua/``; when it is empty, `args` is a plain Redis command.
-    `parse` turns the raw reply into the answer.
+    `parse` turns the raw reply into the answer. With `replicas` above 0 the server is also asked
+    to wait until so many replicas have it, and `parse` gets a :class:`Confirmed`.
     """
 
     script: str
     keys: tuple[str, ...]
     args: tuple[Argument, ...]
     parse: Callable[[Any], T]
+    replicas: int = 0
+
+
+class Confirmed(NamedTuple):
+    """The raw reply to a command, and how many replicas had it in time."""
+
+    reply: Any
+    replicas: int

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from redis import exceptions as foreign
 from redis.crc import key_slot
 
+from forq.store.command import Confirmed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,10 +33,15 @@ _GONE = (*_SILENT, foreign.ReadOnlyError, foreign.ClusterDownError)
 
 
 class Request(NamedTuple):
-    """A Redis command on its way: its words, and the key that routes it ("" for any server)."""
+    """A Redis command on its way: its words, and the key that routes it ("" for any server).
+
+    `confirm` is a WAIT to be sent right behind it on the same connection, since Redis answers that
+    for what its connection has written.
+    """
 
     words: tuple[Argument, ...]
     key: str
+    confirm: tuple[Argument, ...] = ()
 
 
 class NoRoute(foreign.RedisError):
@@ -168,7 +175,8 @@ class Exchange:
         for index in members:
             if index in self._asking:
                 lines.append(_ASKING)
-            lines.append(self._requests[index].words)
+            request = self._requests[index]
+            lines += (request.words, request.confirm) if request.confirm else (request.words,)
         return lines
 
     def accept(
@@ -181,6 +189,11 @@ class Exchange:
             if index in self._asking:
                 self._asking.discard(index)
                 reply = next(words)
+            if self._requests[index].confirm:
+                confirmed = next(words)
+                if not isinstance(reply, Exception):
+                    failed = isinstance(confirmed, Exception)
+                    reply = confirmed if failed else Confirmed(reply, int(confirmed))
             self.answers[index] = reply
             del self._open[index]
             if isinstance(reply, Exception):

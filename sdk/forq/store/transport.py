@@ -36,7 +36,7 @@ class Transport:
 
     def exchange(self, requests: Sequence[Request]) -> list[Any]:
         """Send `requests` in as few round trips as can be; return an answer or error for each."""
-        if self._routes.fixed:
+        if self._routes.fixed and not any(request.confirm for request in requests):
             pool = self._pool(self._routes.address(""))
             return _talk(pool, [request.words for request in requests])
         failure = self._find_servers()

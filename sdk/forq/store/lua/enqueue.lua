@@ -50,7 +50,14 @@ if clash then
   end
   return replies
 end
-if #jobs == 0 then return replies end
+if #jobs == 0 then
+  -- Sent again: a WAIT behind this is for what its connection wrote, which may be a new one.
+  if #replies > 0 then
+    begin()
+    call("HSET", META, "seq", seq)
+  end
+  return replies
+end
 
 -- The bodies first: with the memory full, Redis refuses here, before anything is written.
 local bodies = {}
