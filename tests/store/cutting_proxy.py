@@ -81,13 +81,21 @@ class Proxy:
 class CuttingProxy(Proxy):
     """While `cut` is set, it swallows the server's first answer on a connection and closes it.
 
-    While `mute` is set, it swallows answers and leaves the connection open.
+    While `mute` is set, it swallows answers and leaves the connection open; while `refuse` is set,
+    it passes nothing on and closes connections.
     """
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
         self.cut = threading.Event()
         self.mute = threading.Event()
+        self.refuse = threading.Event()
+
+    def request(self, pair: Pair, part: bytes) -> None:
+        """Pass on what a client sent, or not."""
+        if self.refuse.is_set():
+            raise Cut
+        super().request(pair, part)
 
     def reply(self, pair: Pair, part: bytes) -> None:
         """Pass on what the server answered, or not."""
