@@ -20,6 +20,8 @@ from tests.worker import jobs
 from tests.worker.conftest import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from forq import Client
     from tests.worker.conftest import Stage
 
@@ -127,12 +129,16 @@ class Load:
 class Account(NamedTuple):
     """What came of a load; see docs/faults.md for the words."""
 
-    jobs: int
-    enqueue_errors: int
-    lost: int
-    repeated: int
-    unexplained: int
-    stuck: int
+    jobs: int = 0
+    enqueue_errors: int = 0
+    lost: int = 0
+    repeated: int = 0
+    unexplained: int = 0
+    stuck: int = 0
+
+    def plus(self, other: Account) -> Account:
+        """Return both as one."""
+        return Account(*(mine + its for mine, its in zip(self, other, strict=True)))
 
     def is_clean(self) -> None:
         """Fail when anything was lost, ran more often than can be explained, or did not end."""
@@ -172,24 +178,25 @@ class Watch:
         sets = ("ready", "scheduled", "running")
         eventually(lambda: not any(self.sizes(*sets)), seconds, "the end of all jobs")
 
-    def account(self, load: Load, *, more_repeats: int = 0) -> Account:
+    def account(self, load: Load, excused: Collection[str] = ()) -> Account:
         """Wait for the end of a load that has stopped, and say what came of it.
 
-        A repeat is explained by a lost lease, of which the queue keeps count, or is one of
-        `more_repeats`. Fails when Redis holds a job in no state, or in two.
+        A repeat is explained by a lost lease, of which the queue keeps count, or is that of a job
+        which the test has `excused`. Fails when Redis holds a job in no state, or in two.
         """
         self.is_done()
         assert_consistent(self.raw, self._queue, self._stage.namespace)
         ran = Counter(load.ran())
         lost = [key for key in load.accepted if key not in ran]
         repeated = ran.total() - len(ran)
+        explained = self.stat("recoveries") + sum(ran[key] - 1 for key in excused)
         ended = set(self.keys("succeeded"))
         return Account(
             jobs=len(load.accepted),
             enqueue_errors=load.errors.total(),
             lost=len(lost),
             repeated=repeated,
-            unexplained=max(0, repeated - self.stat("recoveries") - more_repeats),
+            unexplained=max(0, repeated - explained),
             stuck=sum(key not in ended for key in load.accepted),
         )
 

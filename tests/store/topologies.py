@@ -88,15 +88,20 @@ class Sentinel(NamedTuple):
     url: str
 
 
+_PASSWORD = ["--requirepass", "pw", "--masterauth", "pw", "--repl-diskless-sync-delay", "0"]
+
+
+def a_replica(master: EmbeddedRedis) -> EmbeddedRedis:
+    """Return another server, not yet started, that follows the master of a Sentinel."""
+    follow = ["--replicaof", f"127.0.0.1 {master.port}"]
+    return EmbeddedRedis(appendonly=False, extra=[*_PASSWORD, *follow])
+
+
 @contextmanager
 def a_sentinel(folder: Path) -> Iterator[Sentinel]:
     """Give a master, its replica that has caught up, and their sentinel, which keeps `folder`."""
-    password = ["--requirepass", "pw", "--masterauth", "pw"]
-    password += ["--repl-diskless-sync-delay", "0"]
-    master = EmbeddedRedis(appendonly=False, extra=password).start()
-    replica = EmbeddedRedis(
-        appendonly=False, extra=[*password, "--replicaof", f"127.0.0.1 {master.port}"]
-    ).start()
+    master = EmbeddedRedis(appendonly=False, extra=_PASSWORD).start()
+    replica = a_replica(master).start()
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     settings = folder / "sentinel.conf"
