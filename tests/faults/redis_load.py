@@ -158,6 +158,10 @@ class Watch:
         """Return one of the queue's totals."""
         return int(self.raw.hget(f"{self.prefix}stats", name) or 0)
 
+    def looked_ms(self) -> int:
+        """Return when a worker last looked for lost leases, by Redis's clock."""
+        return int(self.raw.hget(f"{self.prefix}meta", "recovered") or 0)
+
     def keys(self, name: str) -> list[str]:
         """Return which jobs one of the queue's sets holds."""
         found: Any = self.raw.zrange(self.prefix + name, 0, -1)

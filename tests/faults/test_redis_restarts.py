@@ -13,6 +13,8 @@ import pytest
 
 from forq.embedded import EmbeddedRedis
 from tests.faults.redis_load import Load, Watch
+from tests.store.cutting_proxy import CuttingProxy
+from tests.store.invariants import assert_consistent
 from tests.worker import jobs
 from tests.worker.conftest import Stage, eventually
 
@@ -88,7 +90,7 @@ class Stop(NamedTuple):
     lease: float
 
 
-STOPS = {"one lease": Stop(1.1, 5.5), "four leases": Stop(4.2, 2)}
+STOPS = {"one lease": Stop(1.1, 5.5), "four leases": Stop(4.2, 3)}
 
 
 @pytest.mark.timeout(900)
@@ -96,45 +98,53 @@ STOPS = {"one lease": Stop(1.1, 5.5), "four leases": Stop(4.2, 2)}
 def test_stopped_for_longer_than(
     stage: Stage, durable: EmbeddedRedis, book: Book, case: str, *, long: bool
 ) -> None:
+    """The worker that holds long jobs comes back later than one that looks for lost ones."""
     lease = 30 if long else STOPS[case].lease
     stopped_s = STOPS[case].leases * lease
-    for isolation in ("reuse", "fork"):
-        stage.start("-c", "4", "--isolation", isolation, lease=lease)
-    # Healthy jobs that run for longer than that, in both workers; two slots stay for the load.
     many = 6
-    slow = [
-        stage.queue().options(timeout=600).enqueue(jobs.hold, stage.file("slow"), stopped_s + 2)
-        for _ in range(many)
-    ]
-    eventually(lambda: len(stage.lines("slow")) == many, what="the long jobs")
     watch = Watch(stage, durable.url)
-    with Load(stage) as load:
+    with CuttingProxy(durable.port) as proxy, Load(stage) as load:
+        stage.start("long", "-c", str(many), lease=lease, url=proxy.url)
+        slow = [
+            stage.queue("long").enqueue(jobs.hold, stage.file("slow"), stopped_s + 3)
+            for _ in range(many)
+        ]
+        eventually(lambda: len(stage.lines("slow")) == many, what="the long jobs")
+        stage.start("q", "long", "-c", "2", "--isolation", "reuse", lease=lease)
         load.works()
+        proxy.refuse.set()
         os.kill(durable.pid, signal.SIGSTOP)
         try:
             time.sleep(stopped_s)
         finally:
+            continued_ms = time.time() * 1000
             os.kill(durable.pid, signal.SIGCONT)
         started = time.monotonic()
+        others = Watch(stage, durable.url, "long")
+        eventually(lambda: others.looked_ms() > continued_ms, what="a look for lost jobs")
+        proxy.refuse.clear()
         load.works()
         back = time.monotonic() - started
         for job in slow:
             assert job.result(stopped_s + 60)
         load.stop()
         account = watch.account(load)
+        others.is_done()
+        assert_consistent(others.raw, "long", stage.namespace)
     account.is_clean()
-    assert watch.stat("failed:poison") == 0
+    lost = others.stat("recoveries") + watch.stat("recoveries")
+    poisoned = others.stat("failed:poison") + watch.stat("failed:poison")
     again = sum(line[1] == "started" for line in stage.lines("slow")) - many
-    assert again <= watch.stat("recoveries")
-    watch.close()
+    assert (lost, poisoned, again) == (0, 0, 0)
+    for each in (watch, others):
+        each.close()
     book.note(
         "Redis stopped",
         f"SIGSTOP for longer than {case}",
         s_stopped=stopped_s,
         **account._asdict(),
-        poisoned=0,
-        long_jobs=many,
-        of_which_ran_on=many - again,
+        long_jobs_that_ran_on=many - again,
+        poisoned=poisoned,
         s_until_jobs_ran_again=back,
     )
 

@@ -82,8 +82,9 @@ class Proxy:
 class CuttingProxy(Proxy):
     """While `cut` is set, it swallows the server's first answer on a connection and closes it.
 
-    While `mute` is set, it swallows answers and leaves the connection open. `rate`: so many bytes
-    a second it lets through, in each direction of each connection; 0 is no limit.
+    While `mute` is set, it swallows answers and leaves the connection open; while `refuse` is set,
+    it passes nothing on and closes connections. `rate`: so many bytes a second it lets through, in
+    each direction of each connection; 0 is no limit.
     """
 
     def __init__(self, port: int, *, rate: float = 0) -> None:
@@ -91,9 +92,12 @@ class CuttingProxy(Proxy):
         self._rate = rate
         self.cut = threading.Event()
         self.mute = threading.Event()
+        self.refuse = threading.Event()
 
     def request(self, pair: Pair, part: bytes) -> None:
-        """Pass on what the client asked."""
+        """Pass on what a client sent, or not."""
+        if self.refuse.is_set():
+            raise Cut
         self._take_time(part)
         super().request(pair, part)
 
