@@ -92,7 +92,8 @@ CASES = ("claim fork", "claim reuse", "settle fork", "settle reuse", "extend for
 def test_of_a_worker(stage: Stage, watch: Watch, book: Book, case: str, *, long: bool) -> None:
     script, isolation = case.split()
     times = (100 if long else 10) if script != "extend" else 3
-    held = stage.queue().enqueue(jobs.hold, stage.file("held"), LEASE)
+    gate = stage.tmp / "gate"
+    held = stage.queue().enqueue(jobs.hold_until, stage.file("held"), str(gate))
     with thief(stage, script) as proxy:
         worker = stage.start("-c", "2", "--isolation", isolation, url=proxy.url, lease=LEASE)
         with Load(stage) as load:
@@ -101,6 +102,7 @@ def test_of_a_worker(stage: Stage, watch: Watch, book: Book, case: str, *, long:
                 proxy.steal()
                 watch.none_is_in_two_states()
             load.stop()
+            gate.touch()
             held.result(20)
             account = watch.account(load)
         assert worker.stop() == 0

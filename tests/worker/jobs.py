@@ -47,6 +47,14 @@ def hold(file: str, seconds: float) -> int:
     return pid
 
 
+def hold_until(file: str, gate: str) -> None:
+    """Note that it runs, and go on until there is a file called `gate`."""
+    note(file, "started")
+    while not Path(gate).exists():
+        time.sleep(0.02)
+    note(file, "ended")
+
+
 def hold_once(file: str, seconds: float) -> int:
     """Take long the first time only."""
     if Path(file).exists():
