@@ -89,6 +89,7 @@ class RoughProxy(Proxy):
     """Cuts connections, delays, and halves what passes, in both directions and at random.
 
     Before it cuts it may have passed on a half. `rates` are shares of what passes; `done` counts.
+    It is gentle until `rough` is set: a worker that finds no Redis at its start does not run.
     """
 
     rates: ClassVar = {
@@ -101,6 +102,7 @@ class RoughProxy(Proxy):
     def __init__(self, port: int, seed: int) -> None:
         super().__init__(port)
         self.done = Counter[str]()
+        self.rough = threading.Event()
         self._random = random.Random(seed)
         self._lock = threading.Lock()
 
@@ -132,6 +134,8 @@ class RoughProxy(Proxy):
         send(part)
 
     def _draw(self) -> tuple[str, float]:
+        if not self.rough.is_set():
+            return "", 0.0
         with self._lock:
             drawn = self._random.random()
             for fault, rate in self.rates.items():

@@ -26,6 +26,9 @@ def test_connections_are_cut_delayed_and_halved(stage: Stage, book: Book, *, lon
             stage.start("-c", "2", "--isolation", isolation, url=proxy.url, lease=5)
             for isolation in ("reuse", "fork")
         ]
+        for worker in workers:
+            worker.is_warm()
+        proxy.rough.set()
         with Load(stage, client) as load:
 
             def enough() -> bool:
