@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Seconds: the time limit of jobs that go on for ever, and how long after it they are killed.
-LIMIT = 0.3
+LIMIT = 0.5
 KILL_AFTER = 0.4
 MEMORY_MIB = 640
 _MB = 10**6

@@ -2,76 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from forq import JobFailed
 from tests.faults import misbehaving, probing
+from tests.faults.household import Household, mark, marked
 from tests.faults.misdeeds import KILL_AFTER, LIMIT, MEMORY_MIB, MISDEEDS, Misdeed
-from tests.worker.conftest import Stage, Worker, children, eventually
+from tests.worker.conftest import Stage, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from forq.records import Failure
+    from tests.faults.household import Holdings
 
 SLOTS = 2  # one for the job that a job waits for
-SEATS = {"fork": SLOTS + 2, "reuse": SLOTS}
-MARK = "FAULTS_MARK"
 
 
-class House(NamedTuple):
-    """A worker that runs all of them, and what belongs to it when nothing runs."""
+class House(Household):
+    """A worker that runs all of them, one after the other."""
 
     isolation: str
-    stage: Stage
-    worker: Worker
-    zygote: int
-    descriptors: tuple[int, int]
+    before: Holdings
 
     def probe(self) -> dict[str, Any]:
         found: dict[str, Any] = self.stage.queue().enqueue(probing.probe).result(20)
         return found
 
-    @property
-    def open_descriptors(self) -> tuple[int, int]:
-        return _descriptors(self.worker.pid), _descriptors(self.zygote)
-
-    def strangers(self) -> list[int]:
-        """Return the processes that came from this worker and are none of its own."""
-        own = {self.worker.pid, self.zygote, *self.executors}
-        return [pid for pid in marked(self.stage.namespace) if pid not in own]
-
-    @property
-    def executors(self) -> list[int]:
-        return children(self.zygote)
-
-    def is_quiet(self) -> bool:
-        """Whether all is as it was before the first job."""
-        return (
-            len(self.executors) == SEATS[self.isolation]
-            and not self.strangers()
-            and self.open_descriptors == self.descriptors
-        )
-
-
-def _descriptors(pid: int) -> int:
-    return len([*Path(f"/proc/{pid}/fd").iterdir()])
-
-
-def marked(mark: str) -> list[int]:
-    """Return the living processes that inherited a mark in their environment."""
-    text = f"{MARK}={mark}\0".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if text in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
+    def is_as_before(self) -> bool:
+        return self.is_at_rest() and self.holdings().descriptors == self.before.descriptors
 
 
 @pytest.fixture(scope="module", params=["fork", "reuse"])
@@ -83,23 +44,21 @@ def house(
         *("--isolation", request.param, "-c", str(SLOTS), "--kill-after", str(KILL_AFTER)),
         *("--memory-limit", f"{MEMORY_MIB}MiB", "--log-level", "warning"),
         *("--preload", "tests.faults.misbehaving", "--preload", "tests.faults.probing"),
-        env={MARK: stage.namespace},
+        env=mark(stage),
         lease=30,
         preload=False,
     )
     stage.queue().enqueue(misbehaving.add, 1, 1).result(20)
-    zygote = worker.zygote
-    before = (_descriptors(worker.pid), _descriptors(zygote))
-    made = House(request.param, stage, worker, zygote, before)
+    made = House(stage, worker, SLOTS + 2 if request.param == "fork" else SLOTS)
+    made.isolation, made.before = request.param, made.rests()
     yield made
     assert worker.stop() == 0, worker.log
-    assert not marked(stage.namespace)
+    assert not marked(stage)
     stage.close()
 
 
 @pytest.mark.parametrize("misdeed", MISDEEDS, ids=lambda misdeed: misdeed.name)
 def test_a_misbehaving_job_harms_itself_only(house: House, misdeed: Misdeed) -> None:
-    eventually(house.is_quiet, 10, "the worker at rest")
     before = house.probe()
     limit = LIMIT if misdeed.slow else 60
     job = house.stage.queue().options(timeout=limit).enqueue(misdeed.job, *misdeed.args)
@@ -112,15 +71,14 @@ def test_a_misbehaving_job_harms_itself_only(house: House, misdeed: Misdeed) -> 
     assert job.refresh().attempt == 1
 
     after = house.probe()
-    reuse = house.isolation == "reuse"
-    same_process = reuse and not misdeed.dies
+    same_process = house.isolation == "reuse" and not misdeed.dies
     assert (after.pop("pid") == before.pop("pid")) == same_process
     changed = {name for name in after if after[name] != before[name]}
     assert changed == (misdeed.stays if same_process else frozenset()), (before, after)
-    assert (house.worker.zygote, house.worker.process.poll()) == (house.zygote, None)
+    assert house.is_the_same()
     if changed:  # the next one gets a process that nobody has touched
         house.stage.queue().enqueue(misbehaving.exit_hard, 0).exception(10)
-    eventually(house.is_quiet, 10, f"{house.strangers()} to end")
+    eventually(house.is_as_before, 10, f"{house.strangers()} to end")
 
 
 def _assert_told(failure: Failure, misdeed: Misdeed) -> None:
