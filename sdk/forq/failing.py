@@ -49,7 +49,7 @@ def from_exception(error: BaseException) -> Failure:
         cause=cause,
         message=_message(error),
         exception=_name(kind),
-        bases=tuple(_name(base) for base in kind.__mro__[1:-1][:_MAX_BASES]),
+        bases=_bases(kind),
         traceback=format_traceback(error),
         detail=detail,
     )
@@ -65,24 +65,28 @@ def from_error(cause: Cause, error: BaseException) -> Failure:
         cause=cause,
         message=_message(error),
         exception=_name(type(error)),
-        bases=tuple(_name(base) for base in type(error).__mro__[1:-1][:_MAX_BASES]),
+        bases=_bases(type(error)),
         traceback=format_traceback(origin) if origin is not None else "",
     )
 
 
 def format_traceback(error: BaseException) -> str:
     """Format the traceback without forq's own frames, bounded; it never raises."""
-    # Not at the top: most jobs succeed, and a fork pays for what it imports.
-    import traceback  # noqa: PLC0415
-
+    frames, text = "", ""
     try:
+        # Not at the top: most jobs succeed, and a fork pays for what it imports.
+        import traceback  # noqa: PLC0415
+
         kept = _trim(error.__traceback__)
-        summary = traceback.TracebackException(
-            type(error), error, kept, limit=-_MAX_FRAMES, compact=True
+        frames = "".join(traceback.format_tb(kept, -_MAX_FRAMES))
+        text = "".join(
+            traceback.TracebackException(
+                type(error), error, kept, limit=-_MAX_FRAMES, compact=True
+            ).format()
         )
-        text = "".join(summary.format())
     except BaseException as problem:  # noqa: BLE001 - a user's exception may break anything
-        text = f"{_name(type(error))}: (no traceback: {type(problem).__name__} while formatting)\n"
+        why = f"({_name(type(problem))} while its traceback was formatted)"
+        text = f"{frames}{_name(type(error))}: {why}\n"
     return _bounded(text)
 
 
@@ -118,19 +122,33 @@ def _bounded(text: str) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        text = str(error)
+        # Sliced by str's own method: what __str__ returns may be of a class of the user's.
+        text = str.__getitem__(str(error), slice(MAX_MESSAGE + 1))
     except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything
-        text = f"(its message cannot be read: {type(error).__name__}.__str__ failed)"
+        text = f"(its message cannot be read: {_name(type(error))}.__str__ failed)"
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
 
 
+def _bases(kind: type) -> tuple[str, ...]:
+    bases: tuple[type, ...] = _of_type(kind, "__mro__")
+    return tuple(_name(base) for base in bases[1:-1][:_MAX_BASES])
+
+
 def _name(kind: type) -> str:
-    return f"{kind.__module__}:{kind.__qualname__}"[:_MAX_NAME]
+    module, name = _of_type(kind, "__module__"), _of_type(kind, "__qualname__")
+    return f"{module if type(module) is str else '?'}:{name}"[:_MAX_NAME]
+
+
+# Not by the class's own means, which a metaclass of the user's may break.
+_of_type = type.__getattribute__
 
 
 def _exit_code(error: BaseException) -> int:
     """Return what the process would have ended with, as its parent sees it."""
-    code = getattr(error, "code", None)
-    if code is None:
-        return 0
-    return int(code) & 0xFF if isinstance(code, int) else 1
+    try:
+        code = getattr(error, "code", None)
+        if code is None:
+            return 0
+        return int(code) & 0xFF if isinstance(code, int) else 1
+    except BaseException:  # noqa: BLE001 - a property of the user's may raise anything
+        return 1

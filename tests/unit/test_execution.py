@@ -210,8 +210,38 @@ def test_a_traceback_that_cannot_be_formatted_says_so() -> None:
 
     found = from_exception(Worse())
     assert found.cause is Cause.EXCEPTION
-    assert "no traceback: ZeroDivisionError while formatting" in found.traceback
+    assert (
+        "Worse: (builtins:ZeroDivisionError while its traceback was formatted)" in found.traceback
+    )
     assert "ValueError: fine" in format_traceback(ValueError("fine"))
+
+
+def test_an_exception_of_which_nothing_can_be_told_still_names_the_line_that_raised_it() -> None:
+    class Mute(type):
+        def __getattribute__(cls, name: str) -> Any:
+            raise RuntimeError(name)
+
+    class Text(str):
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            raise RuntimeError
+
+    class Nameless(SystemExit, metaclass=Mute):
+        @property
+        def code(self) -> Any:  # type: ignore[override]
+            raise RuntimeError
+
+        def __str__(self) -> str:
+            return Text("it")
+
+    with pytest.raises(SystemExit) as raised:
+        raise Nameless
+    found = from_exception(raised.value)
+    assert (found.cause, found.detail, found.message) == (Cause.EXITED, 1, "it")
+    assert found.exception.endswith("Nameless")
+    assert found.bases == ("builtins:SystemExit", "builtins:BaseException")
+    assert "test_execution.py" in found.traceback
 
 
 @pytest.mark.parametrize(

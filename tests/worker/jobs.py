@@ -194,6 +194,33 @@ def terminate_child() -> int | None:
     return os.waitstatus_to_exitcode(status)
 
 
+def upset() -> int:
+    """Change what forq needs of a process, and what it puts back."""
+    os.chdir("/")
+    os.umask(0o777)
+    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    return os.getpid()
+
+
+def surroundings() -> list[Any]:
+    umask = os.umask(0)
+    os.umask(umask)
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    names = ("SIGALRM", "SIGTERM", "SIGINT", "SIGCHLD")
+    handlers = [str(signal.getsignal(getattr(signal, name))).split(" at ")[0] for name in names]
+    return [os.getpid(), str(Path.cwd()), umask, len(masked), handlers]
+
+
+def return_twice() -> int:
+    """Fork, and return in both processes: the child outlives the job and the next ones."""
+    if not os.fork():
+        os.setsid()
+        time.sleep(0.2)
+    return os.getpid()
+
+
 def chat(text: str) -> None:
     import logging
 

@@ -27,6 +27,7 @@ def _sign(failure: Failure) -> bytes:
     [
         (3 << 8, None, False, Fate.FAILED, Cause.EXITED, 3),
         (0, None, False, Fate.FAILED, Cause.EXITED, 0),
+        (71 << 8, None, False, Fate.FAILED, Cause.EXITED, 71),
         (signal.SIGSEGV, None, False, Fate.FAILED, Cause.KILLED, signal.SIGSEGV),
         (signal.SIGKILL, None, False, Fate.LOST, Cause.KILLED, signal.SIGKILL),
         (signal.SIGKILL, None, True, Fate.LOST, Cause.MEMORY, 0),

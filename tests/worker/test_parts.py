@@ -48,6 +48,19 @@ def test_what_one_end_takes_back_the_other_never_sees() -> None:
         lane.close()
 
 
+def test_a_lane_notices_that_its_descriptor_was_closed_or_leads_elsewhere() -> None:
+    upper, lower = lanes.pair()
+    other = lanes.pair()
+    assert upper.is_whole()
+    os.dup2(other[0].fileno(), upper.fileno())
+    assert not upper.is_whole()
+    os.close(lower.fileno())
+    assert not lower.is_whole()
+    os.dup2(other[1].fileno(), lower.fileno())  # something to close
+    for lane in (upper, lower, *other):
+        lane.close()
+
+
 def test_pace_holds_what_starts_soon() -> None:
     pace = Pace()
     assert pace.ahead(2) == 0  # before anything is known

@@ -105,6 +105,30 @@ def test_a_job_finds_a_normal_process(stage: Stage) -> None:
     assert url.result(1) == stage.url  # what a job enqueues goes where it came from
 
 
+def test_reuse_puts_back_what_forq_needs_of_the_process(stage: Stage) -> None:
+    stage.start("--isolation", "reuse", "-c", "1")
+    q = stage.queue()
+    before = q.enqueue(jobs.surroundings).result(10)
+    assert q.enqueue(jobs.upset).result(10) == before[0]
+    assert q.enqueue(jobs.surroundings).result(10) == before
+    limited = q.options(timeout=0.3).enqueue(jobs.sleep, 60)
+    with pytest.raises(JobFailed, match="time limit"):
+        limited.result(10)
+
+
+@ISOLATIONS
+def test_a_forked_child_that_returns_from_the_job_runs_no_other(
+    stage: Stage, isolation: str
+) -> None:
+    stage.start("--isolation", isolation, "-c", "1")
+    q = stage.queue()
+    forked = [q.enqueue(jobs.return_twice) for _ in range(3)]
+    parents = {job.result(10) for job in forked}
+    ran = {q.enqueue(jobs.hold, stage.file(), 0.05).result(10) for _ in range(10)}
+    assert len(parents) == (3 if isolation == "fork" else 1)
+    assert len(ran) == (10 if isolation == "fork" else 1)
+
+
 def test_a_job_that_takes_long_does_not_keep_the_rest_of_its_batch(stage: Stage) -> None:
     q = stage.queue()
     q.enqueue_many(call(jobs.nothing) for _ in range(200))  # so that batches grow

@@ -31,7 +31,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from forq_worker import hooks, messages, preload, processes
 from forq_worker.interrupts import Interrupts
+from forq_worker.messages import BROKEN_EXIT
 from forq_worker.processes import become_mortal
+from forq_worker.surroundings import Surroundings
 from forq_worker.trial import Trial
 from forq_worker.words import CURRENT, EXITING, GIVE_BACK, PID, SERVING, TICK, base
 
@@ -39,9 +41,6 @@ if TYPE_CHECKING:
     from forq_worker.lanes import Lane
     from forq_worker.messages import Setup
     from forq_worker.words import Cells
-
-#: Exit code of an executor that could not work at all; it had no job.
-BROKEN_EXIT = 71
 
 _HOLD_NS = 2_000_000  # how long a report may wait for the next ones
 _LONG_NS = 20_000_000  # a job that runs longer gives back those behind it
@@ -54,6 +53,7 @@ _forking = hooks.forking
 
 def become(executor: Executor, lane: Lane, seat: int, parent: int) -> NoReturn:
     """Be the executor of `seat`, in the child of the zygote `parent`, until its jobs are done."""
+    code = BROKEN_EXIT
     try:
         setpgid(0, 0)
         executor.settle(lane, seat, parent)
@@ -63,14 +63,16 @@ def become(executor: Executor, lane: Lane, seat: int, parent: int) -> NoReturn:
         if _forking:
             _run_hooks(lane)
         executor.serve()
+        code = 0
     except GONE:
-        _exit(1)
+        code = 1
     except BaseException:  # noqa: BLE001 - a bug of ours: show it; the seat is forked again
         import traceback  # noqa: PLC0415 - only for the failure
 
         traceback.print_exc()
-        _exit(BROKEN_EXIT)
-    _exit(0)
+    finally:
+        # Whatever a job has done to this process (closed its output, say): it is no zygote.
+        _exit(code)
 
 
 def on_alarm(_number: int, _frame: object) -> None:
@@ -126,6 +128,7 @@ class Executor:
         self._interrupts = Interrupts(shared, setup.loading_ms)
         self._trial = Trial(setup, self._interrupts)
         self._on_progress = self._progress
+        self._surroundings: Surroundings | None = None  # with many jobs only
 
     def take_signals(self) -> None:
         """Be the one to whom this process's alarms go, and those of its children."""
@@ -147,6 +150,8 @@ class Executor:
         left = self._jobs
         todo = self._todo
         self._words[self._base + SERVING] = 1
+        if left > 1:
+            self._surroundings = Surroundings()
         while left > 0:
             batch = self._lane.receive()
             if batch is None:
@@ -161,13 +166,7 @@ class Executor:
                 order = todo.popleft()
                 alarm_ns = _LONG_NS if todo or self._notes else 0
                 report = partial(self._on_progress, order[0])
-                note = self._trial.run(order, alarm_ns, report)
-                now = monotonic_ns()
-                if not self._notes:
-                    self._oldest = now
-                self._notes.append(note)
-                if now - self._oldest > _HOLD_NS:
-                    self.flush()
+                self._take(self._trial.run(order, alarm_ns, report))
             if self._watch:
                 self._tell_files()
             self.flush()
@@ -175,6 +174,25 @@ class Executor:
         flush_output()
         # The seat is free as planned: the next executor may come at once.
         self._words[self._base + CURRENT] = EXITING
+
+    def _take(self, note: list[Any]) -> None:
+        """Take in what came of a job; send it soon, and put back what the job has changed."""
+        if getpid() != self.pid:
+            # A process that the job has forked: its function has returned, too.
+            flush_output()
+            _exit(0 if note[2] else 1)
+        if not self._lane.is_whole():
+            # Told to nobody, least of all to what may be there instead: the exit code says it.
+            flush_output()
+            _exit(BROKEN_EXIT)
+        if self._surroundings:
+            self._surroundings.restore()
+        now = monotonic_ns()
+        if not self._notes:
+            self._oldest = now
+        self._notes.append(note)
+        if now - self._oldest > _HOLD_NS:
+            self.flush()
 
     def on_alarm(self) -> None:
         """Do what is due, between two instructions of the job."""

@@ -37,10 +37,18 @@ class Lane:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._inode = os.fstat(sock.fileno()).st_ino
 
     def fileno(self) -> int:
         """Return the descriptor, for pollers and for inheritance."""
         return self._sock.fileno()
+
+    def is_whole(self) -> bool:
+        """Whether the descriptor is still the one of this lane: a job may close what it finds."""
+        try:
+            return os.fstat(self._sock.fileno()).st_ino == self._inode
+        except OSError:
+            return False
 
     def send(self, value: object) -> None:
         """Send one packet; raises BlockingIOError when a non-blocking lane is full."""

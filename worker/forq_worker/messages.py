@@ -31,6 +31,9 @@ READY = "ready"  #: [READY, paths, threads]: executors are being forked
 FAILED = "failed"  #: [FAILED, text, traceback]: a module or a hook raised; it has ended
 ENDED = "ended"  #: [ENDED, *Ended]: an executor ended, and not by its own plan
 
+#: Exit code of an executor that cannot go on: it has no lane to report by, or a bug of ours.
+BROKEN_EXIT = 71
+
 
 class Setup(NamedTuple):
     """What a zygote and its executors need to know; sent, since arguments show in `ps`."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from forq.records import Cause, Claimed, Failure, Settlement, Verdict
 from forq.retry import Situation, next_step
 from forq.wire import TryError, pack_error
+from forq_worker.messages import BROKEN_EXIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,9 +64,13 @@ def fate_of(status: int, why: Why | None, *, oom: bool) -> tuple[Fate, Failure]:
         return _OURS[why]
     if not os.WIFSIGNALED(status):
         code = os.waitstatus_to_exitcode(status)
-        return Fate.FAILED, Failure(
-            Cause.EXITED, f"the job ended its process with exit code {code}", detail=code
-        )
+        text = f"the job ended its process with exit code {code}"
+        if code == BROKEN_EXIT:
+            text = (
+                f"what came of the job could not be reported (exit code {code}): it closed a"
+                " descriptor that is not its own, or broke its process otherwise"
+            )
+        return Fate.FAILED, Failure(Cause.EXITED, text, detail=code)
     number = os.WTERMSIG(status)
     if number != signal.SIGKILL:
         name = _signal_name(number)

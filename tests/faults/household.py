@@ -1,0 +1,95 @@
+"""A worker as a household: the processes that belong to it, and what it holds at rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.worker.conftest import children, eventually
+
+if TYPE_CHECKING:
+    from tests.worker.conftest import Stage, Worker
+
+#: The environment variable by which a process shows from which worker it came.
+MARK = "FAULTS_MARK"
+
+
+class Holdings(NamedTuple):
+    """What supervisor and zygote hold: descriptors, and memory of their own in bytes."""
+
+    supervisor_descriptors: int
+    zygote_descriptors: int
+    supervisor_bytes: int
+    zygote_bytes: int
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        return self.supervisor_descriptors, self.zygote_descriptors
+
+
+class Household:
+    """One worker that was started with the mark of its stage, `mark(stage)`.
+
+    Args:
+        stage: Where it runs.
+        worker: It.
+        seats: How many executors it has: with `fork` two more than slots.
+
+    """
+
+    def __init__(self, stage: Stage, worker: Worker, seats: int) -> None:
+        self.stage = stage
+        self.worker = worker
+        self.zygote = worker.zygote
+        self._seats = seats
+
+    def strangers(self) -> list[int]:
+        """Return the processes that came from this worker and are none of its own."""
+        own = {self.worker.pid, self.zygote, *children(self.zygote)}
+        return [pid for pid in marked(self.stage) if pid not in own]
+
+    def is_at_rest(self) -> bool:
+        """Whether there is nobody but supervisor, zygote and an executor for each seat."""
+        return len(children(self.zygote)) == self._seats and not self.strangers()
+
+    def rests(self, seconds: float = 20) -> Holdings:
+        """Wait until it is at rest, and return what it holds."""
+        eventually(self.is_at_rest, seconds, f"{self.strangers()} to end, and {self._seats} seats")
+        return self.holdings()
+
+    def holdings(self) -> Holdings:
+        pids = (self.worker.pid, self.zygote)
+        return Holdings(*map(_descriptors, pids), *map(_own_memory, pids))
+
+    def is_the_same(self) -> bool:
+        """Whether neither supervisor nor zygote has died."""
+        return self.worker.process.poll() is None and self.worker.zygote == self.zygote
+
+
+def mark(stage: Stage) -> dict[str, str]:
+    """Return the environment of a worker of this stage, which all its descendants inherit."""
+    return {MARK: stage.namespace}
+
+
+def marked(stage: Stage) -> list[int]:
+    """Return the living processes that came from workers of this stage."""
+    text = f"{MARK}={stage.namespace}\0".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if text in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def _descriptors(pid: int) -> int:
+    return len([*Path(f"/proc/{pid}/fd").iterdir()])
+
+
+def _own_memory(pid: int) -> int:
+    """Return the bytes that are backed by no file: what leaks."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith("Anonymous:")]
+    return int(line.split()[1]) * 1024
