@@ -62,6 +62,12 @@ CALLS: dict[str, Callable[[Scene, dict[str, Claimed]], Command[Any]]] = {
     "hand_back": lambda s, held: s.store.hand_back(s.queue, "w1", _pairs(held)),
     "recover": lambda s, _: s.store.recover(s.queue, "w9", NONCE, lease_ms=LEASE),
     "maintain": lambda s, _: s.store.maintain(s.queue),
+    "together": lambda s, _: s.store.together(
+        [
+            s.store.claim(s.queue, "w9", NONCE, limit=3, lease_ms=LEASE),
+            s.store.maintain(s.queue),
+        ]
+    ),
     "drain": lambda s, _: s.store.drain(s.queue, ["w1", "w2"]),
     "wait_many": lambda s, _: s.store.wait_many(
         s.queue, ["good", "wait1", "run1"], s.store.channel(WAITER)

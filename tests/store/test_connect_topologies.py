@@ -55,6 +55,8 @@ def test_cluster_commands_go_where_their_keys_are(cluster: Cluster) -> None:
         async with aconnect(cluster.url) as runner:
             assert await runner.run_many([bump(key) for key in KEYS]) == [5] * len(KEYS)
             assert await runner.run(bump(KEYS[0])) == 6
+            # One script touches one queue here: what belongs together goes in a pipeline.
+            assert await runner.run_together([bump(key) for key in KEYS[1:]]) == [6] * 29
 
     asyncio.run(main())
 

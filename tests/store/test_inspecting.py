@@ -53,6 +53,24 @@ def test_pages_in_both_directions(scene: Scene) -> None:
     assert scene.run(page(scene.queue, State.QUEUED, offset=4)) == ("k4",)
     last = scene.run(page(scene.queue, State.QUEUED, count=2, newest_first=True))
     assert last == ("k4", "k3")
+    for offset, newest_first in ((5, False), (5, True), (6, True)):
+        beyond = page(scene.queue, State.QUEUED, offset=offset, newest_first=newest_first)
+        assert scene.run(beyond) == ()
+
+
+def test_pages_leave_out_what_is_past_its_time(scene: Scene) -> None:
+    for n in range(5):
+        scene.finished(f"k{n}", ttl_ms=HOUR + n)
+    for key in ("k1", "k3"):
+        scene.outlive_retention(key)
+    page = scene.store.page
+    assert scene.run(page(scene.queue, State.SUCCEEDED)) == ("k0", "k2", "k4")
+    assert scene.run(page(scene.queue, State.SUCCEEDED, offset=1, count=1)) == ("k2",)
+    down = [
+        scene.run(page(scene.queue, State.SUCCEEDED, offset=n, count=2, newest_first=True))
+        for n in range(4)
+    ]
+    assert down == [("k4", "k2"), ("k2", "k0"), ("k0",), ()]
 
 
 def test_all_about_one_job(scene: Scene) -> None:

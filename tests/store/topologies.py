@@ -30,8 +30,9 @@ class Cluster(NamedTuple):
     url: str
 
 
-def _bus_ports() -> Iterator[int]:
-    # The cluster's bus takes the port 10,000 above. Another process may look for ports as well.
+def bus_ports() -> Iterator[int]:
+    """Yield free ports: for the node of a cluster, whose bus takes the one 10,000 above."""
+    # Another process may look for ports as well.
     first = os.getpid() % 1400
     for step in (*range(first, 1400), *range(first)):
         port = 21000 + 7 * step
@@ -49,7 +50,7 @@ def a_cluster() -> Iterator[Cluster]:
     """Give a Redis Cluster that has all its slots and agrees about them."""
     options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
     options += ["--cluster-config-file", "nodes.conf", "--repl-diskless-sync-delay", "0"]
-    ports = _bus_ports()
+    ports = bus_ports()
     servers = [
         EmbeddedRedis(port=next(ports), appendonly=False, extra=options).start() for _ in range(4)
     ]

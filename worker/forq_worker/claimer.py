@@ -1,7 +1,9 @@
 """The claimer: asks Redis for jobs while there is room for them, and blocks while there are none.
 
 Queues are asked in strict order. It waits on the queues' wake-up markers until the next job is
-due, five seconds at most: a process that was stopped may have swallowed a marker.
+due, five seconds at most, and then looks at all of them: a process that was stopped may have
+swallowed a marker. Such a look is one call however many queues there are (not on Cluster), so
+that an idle worker sends no more than one command a second; see `upkeep` and `heartbeat`, too.
 """
 
 from __future__ import annotations
@@ -20,17 +22,13 @@ if TYPE_CHECKING:
 
     from forq.records import ClaimReply
     from forq.store import Store
+    from forq.store.command import Command
     from forq_worker.config import WorkerConfig
     from forq_worker.dispatcher import Dispatcher
     from forq_worker.link import Link
 
 _LONGEST_BLOCK_S = 5.0
 _MOST = 1000  # jobs in one claim
-
-#: What else an idle worker sends for each queue and in all, in commands a second (see `upkeep`
-#: and `heartbeat`).
-_PER_QUEUE = 0.25
-_IN_ALL = 0.3
 
 
 class Claimer:
@@ -46,7 +44,8 @@ class Claimer:
         self._stopping = asyncio.Event()
         self._due: dict[str, float] = {}  # when the next scheduled job of a queue is due
         self._marked = set[str]()  # queues for which this worker is marked draining
-        self._turn = 0
+        self._resting = True  # the last round found nothing
+        self._refused = False  # and that because Redis did not let it look
         self._woken = ""  # the queue whose marker the last wait took, until it is claimed from
         self.more = False  # the last claim left some
         self.is_empty: Callable[[], bool] = lambda: False  # nothing is held (for --burst)
@@ -75,7 +74,7 @@ class Claimer:
                 queues = self._config.queues
                 continue
             if self._config.burst and len(queues) == len(self._config.queues):
-                if self.is_empty():
+                if self.is_empty() and not self._refused:
                     break
                 await self._first(self._dispatcher.room.wait(), 0.05)
                 self._dispatcher.room.clear()
@@ -85,45 +84,93 @@ class Claimer:
 
     async def _ask(self, queues: Sequence[str]) -> bool:
         """Claim from these queues in order, while there is room; return whether any gave a job."""
-        found = False
-        for queue in queues:
-            room = self._dispatcher.capacity()
-            if not room or self._stopping.is_set():
-                break
-            reply = await self._claim(queue, min(room, _MOST))
-            if reply is not None and reply.jobs:
-                found = True
-                self._dispatcher.accept(reply.jobs)
-                if self.more:
-                    break  # the rest of this queue goes before the next one
+        self._refused = False
+        if self._resting:
+            found = await self._claim_first(queues)
+        else:  # the first one mostly has all that there is room for: spare Redis the others
+            found = await self._claim_first(queues[:1])
+            if not (found and self.more):
+                found = await self._claim_first(queues[1:]) or found
+        self._resting = not found
         return found
+
+    async def _claim_first(self, queues: Sequence[str]) -> bool:
+        """Claim from the first queue and look at the others, in one call; then where jobs are."""
+        if not queues or not self._has_room:
+            return False
+        answers = await self._send(self._commands(queues))
+        found = rest = False
+        for at, queue in enumerate(queues):
+            answer = answers[at]
+            wanted = answer is not None and answer.more and not answer.draining
+            # The rest of a queue goes before the next one.
+            if at and wanted and not rest and self._has_room:
+                self._take(queue, answer)
+                [answer] = await self._send(self._commands([queue]))
+                answers[at] = answer
+            if self._take(queue, answer):
+                found, rest = True, rest or bool(answer and answer.more)
+        self.more = any(answer is not None and answer.more for answer in answers)
+        return found
+
+    @property
+    def _has_room(self) -> bool:
+        return bool(self._dispatcher.capacity()) and not self._stopping.is_set()
 
     async def _pass_on(self) -> None:
         """Leave to another worker what woke this one, which has no room any more."""
         if self._woken:
-            await self._claim(self._woken, 0)
+            [answer] = await self._send(self._commands([self._woken], room=0))
+            self._take(self._woken, answer)
 
-    async def _claim(self, queue: str, limit: int) -> ClaimReply | None:
-        # The nonce makes a repeated claim harmless: it gets the answer that was lost.
-        nonce = secrets.token_hex(8)
-        command = self._store.claim(
-            queue, self._config.name, nonce, limit=limit, lease_ms=self._config.lease_ms
-        )
+    def _commands(
+        self, queues: Sequence[str], room: int | None = None
+    ) -> list[Command[ClaimReply]]:
+        """Claim what there is room for from the first queue, nothing from the others.
+
+        A claim of nothing makes due jobs ready, and leaves a marker where something is to be had.
+        """
+        room = self._dispatcher.capacity() if room is None else room
+        return [
+            self._store.claim(
+                queue,
+                self._config.name,
+                # The nonce makes a repeated claim harmless: it gets the answer that was lost.
+                secrets.token_hex(8),
+                limit=0 if at else min(room, _MOST),
+                lease_ms=self._config.lease_ms,
+            )
+            for at, queue in enumerate(queues)
+        ]
+
+    async def _send(self, commands: Sequence[Command[ClaimReply]]) -> list[ClaimReply | None]:
+        """Return the answers; the first is insisted on, since it may have taken jobs."""
         started = time.monotonic()
-        replies = await self._link.insist([command], self._stopping.is_set)
-        if replies is None:
-            return None
-        now = time.monotonic()
-        self._link.stats.claim.add(now - started)
-        reply: ClaimReply = replies[0]
-        self._woken = ""
-        self.more = reply.more
-        self._due[queue] = now + reply.next_due_ms / 1000 if reply.next_due_ms >= 0 else 0.0
-        if reply.draining:
+        answers = await self._link.run_together(commands)
+        if answers[0] is None:
+            [answers[0]] = await self._link.insist(
+                commands[:1], self._stopping.is_set, refusable=True
+            ) or [None]
+        self._refused = self._refused or None in answers
+        if answers[0] is not None:
+            self._link.stats.claim.add(time.monotonic() - started)
+        return answers
+
+    def _take(self, queue: str, answer: ClaimReply | None) -> bool:
+        """Note what an answer says, and pass its jobs on; return whether there are any."""
+        if answer is None:
+            return False
+        if queue == self._woken:
+            self._woken = ""
+        due = answer.next_due_ms
+        self._due[queue] = time.monotonic() + due / 1000 if due >= 0 else 0.0
+        if answer.draining:
             self._marked.add(queue)
         else:
             self._marked.discard(queue)
-        return reply
+        if answer.jobs:
+            self._dispatcher.accept(answer.jobs)
+        return bool(answer.jobs)
 
     async def _wait(self) -> Sequence[str]:
         """Wait for something to claim; return the queues to ask."""
@@ -137,20 +184,7 @@ class Claimer:
         if key is not None:
             self._woken = keys[key]
             return [keys[key]]
-        return self._next_round(time.monotonic())
-
-    def _next_round(self, now: float) -> Sequence[str]:
-        """Return the queues to ask after a time-out: those due, and the others by turns.
-
-        All of them each time, unless those are more commands than an idle worker may send.
-        """
-        queues = self._config.queues
-        spare = 1 - _IN_ALL - _PER_QUEUE * len(queues)
-        number = max(1, int(spare * _LONGEST_BLOCK_S * 0.8))
-        self._turn += number
-        turns = {queues[(self._turn + n) % len(queues)] for n in range(number)}
-        due = {queue for queue, at in self._due.items() if at and at <= now + 0.01}
-        return [queue for queue in queues if queue in turns | due]
+        return self._config.queues
 
     async def _block(self, keys: Sequence[str], pause: float) -> str | None:
         if not keys:  # marked everywhere: look again, wait for no marker
@@ -178,14 +212,5 @@ class Claimer:
 
     async def _return_markers(self) -> None:
         """Put back the marker that the last wait may have taken: another worker waits for it."""
-        commands = [
-            self._store.claim(
-                queue,
-                self._config.name,
-                secrets.token_hex(8),
-                limit=0,
-                lease_ms=self._config.lease_ms,
-            )
-            for queue in self._config.queues
-        ]
-        await self._link.insist(commands, lambda: True)
+        claims = [self._commands([queue], room=0)[0] for queue in self._config.queues]
+        await self._link.run_together(claims)

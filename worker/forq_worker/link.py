@@ -11,7 +11,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from forq.errors import ForqError
+from forq.errors import ForqError, RedisFull, RedisUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 5.0
+_MOST_REFUSALS = 100  # that are remembered, so that each is told once
 
 
 class Link:
@@ -36,6 +37,7 @@ class Link:
         self._log = log
         self.stats = stats
         self._since = 0.0
+        self._refusals: set[str] = set()
 
     async def run(self, command: Command[T]) -> T:
         """Run a command once; raises ForqError."""
@@ -47,10 +49,29 @@ class Link:
         self._worked()
         return answer
 
+    async def run_together(self, commands: Sequence[Command[T]]) -> list[T | None]:
+        """Run commands once, in as few calls as can be; the answer of one that failed is None."""
+        answers = await self.runner.run_together(commands)
+        for answer in answers:
+            if isinstance(answer, ForqError):
+                self._failed(answer)
+            elif isinstance(answer, Exception):
+                raise answer
+        if not all(isinstance(answer, ForqError) for answer in answers):
+            self._worked()
+        return [None if isinstance(answer, ForqError) else answer for answer in answers]
+
     async def insist(
-        self, commands: Sequence[Command[Any]], until: Callable[[], bool]
+        self,
+        commands: Sequence[Command[Any]],
+        until: Callable[[], bool],
+        *,
+        refusable: bool = False,
     ) -> list[Any] | None:
-        """Run a pipeline until all its commands have answered; None when `until` said to stop."""
+        """Run a pipeline until all its commands have answered; None when `until` said to stop.
+
+        When it is `refusable`, also None when Redis answered that it will not: keys are spoilt.
+        """
         answers: dict[int, Any] = {}
         pause = _FIRST_PAUSE
         while True:
@@ -69,7 +90,7 @@ class Link:
                 self._worked()
                 return [answers[at] for at in range(len(commands))]
             self._failed(errors[0])
-            if until():
+            if until() or (refusable and any(map(_is_refusal, errors))):
                 return None
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, _LAST_PAUSE)
@@ -84,13 +105,28 @@ class Link:
 
     def _failed(self, error: Exception) -> None:
         self.stats.redis_errors += 1
-        if self.is_up:
+        if _is_refusal(error):
+            self._refused(str(error))
+        elif self.is_up:
             self.is_up = False
             self._since = time.monotonic()
             self._log.error(f"Redis: {error}; running jobs go on, trying again")
+
+    def _refused(self, text: str) -> None:
+        """Tell each refusal once: it stays the same until somebody mends the keys."""
+        if text not in self._refusals:
+            if len(self._refusals) >= _MOST_REFUSALS:
+                self._refusals.clear()
+            self._refusals.add(text)
+            self._log.error(f"Redis: {text}")
 
     def _worked(self) -> None:
         if not self.is_up:
             self.is_up = True
             away = time.monotonic() - self._since
             self._log.info(f"Redis answers again, after {away:.1f} s")
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether Redis answered, and trying again is of no use until somebody did something."""
+    return not isinstance(error, (RedisUnavailable, RedisFull))

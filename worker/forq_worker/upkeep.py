@@ -10,10 +10,11 @@ import random
 import secrets
 from typing import TYPE_CHECKING
 
-from forq.errors import ForqError
 from forq_worker.ledger import Held
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from forq.records import Claimed
     from forq.store import Store
     from forq_worker.config import WorkerConfig
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 #: Recovery must be asked for at least every 5 s, or Redis takes the pause for its own absence.
 _RECOVER_S = 3.0
-_RECOVER_MANY_S = 4.5  # with several queues: an idle worker sends one command a second at most
 _MAINTAIN_S = 60.0
+_PIECE = 1000  # finished jobs of each state that one command drops at most
+_BREATH_S = 0.1  # for others, between such commands
 
 
 class Upkeep:
@@ -39,21 +41,21 @@ class Upkeep:
 
     async def recover(self, settler: Settler, undertaker: Undertaker) -> None:
         """Take jobs back from workers that are gone; quarantine those that lost too many."""
-        pause = _RECOVER_S if len(self._config.queues) == 1 else _RECOVER_MANY_S
         while True:
             nonce = secrets.token_hex(8)
-            for queue in self._config.queues:
-                try:
-                    found = await self._link.run(
-                        self._store.recover(
-                            queue,
-                            self._config.name,
-                            nonce,
-                            lease_ms=self._config.lease_ms,
-                            max_recoveries=self._config.max_recoveries,
-                        )
-                    )
-                except ForqError:
+            commands = [
+                self._store.recover(
+                    queue,
+                    self._config.name,
+                    nonce,
+                    lease_ms=self._config.lease_ms,
+                    max_recoveries=self._config.max_recoveries,
+                )
+                for queue in self._config.queues
+            ]
+            answers = await self._link.run_together(commands)
+            for queue, found in zip(self._config.queues, answers, strict=True):
+                if found is None:
                     continue
                 if found.requeued:
                     self._log.warning(
@@ -61,19 +63,25 @@ class Upkeep:
                     )
                 for claimed in found.poisoned:
                     settler.settle(_outside(claimed), *undertaker.poison(claimed))
-            await asyncio.sleep(pause * random.uniform(0.95, 1.05))
+            await asyncio.sleep(_RECOVER_S * random.uniform(0.95, 1.05))
 
     async def maintain(self) -> None:
         """Drop finished jobs that are past their time."""
         while True:
             await asyncio.sleep(_MAINTAIN_S * random.uniform(0.5, 1.5))
-            for queue in self._config.queues:
-                try:
-                    await self._link.run(
-                        self._store.maintain(queue, keep_failed=self._config.keep_failed)
-                    )
-                except ForqError:
-                    continue
+            queues: Sequence[str] = self._config.queues
+            while queues:
+                queues = await self._drop(queues)
+                await asyncio.sleep(_BREATH_S)
+
+    async def _drop(self, queues: Sequence[str]) -> Sequence[str]:
+        """Drop a piece, a share of it in each queue; return those that may have more."""
+        share = max(1, _PIECE // len(queues))
+        keep = self._config.keep_failed
+        dropped = await self._link.run_together(
+            [self._store.maintain(queue, limit=share, keep_failed=keep) for queue in queues]
+        )
+        return [queue for queue, n in zip(queues, dropped, strict=True) if (n or 0) >= share]
 
 
 def _outside(claimed: Claimed) -> Held:

@@ -12,10 +12,11 @@ from forq.store.inspecting import Inspecting
 from forq.store.managing import Managing
 from forq.store.producing import Producing
 from forq.store.settling import Settling
+from forq.store.together import Together
 from forq.store.waiting import Waiting
 
 __all__ = ["Store"]
 
 
-class Store(Producing, Claiming, Settling, Waiting, Managing, Inspecting):
+class Store(Producing, Claiming, Settling, Waiting, Managing, Inspecting, Together):
     """The transitions of one namespace."""

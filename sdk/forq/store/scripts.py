@@ -7,6 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from forq.store.together import TOGETHER
+
 #: Scripts on the registry of workers; all others are on one queue and start with the prelude.
 REGISTRY = frozenset({"heartbeat", "goodbye", "workers"})
 
@@ -22,10 +24,22 @@ class Script(NamedTuple):
 @cache
 def load(name: str) -> Script:
     """Return the script ``lua/<name>.lua``."""
-    text = source(name) if name in REGISTRY else f"{source('prelude')}\n{source(name)}"
+    text = _text(name)
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 def source(name: str) -> str:
     """Return the text of ``lua/<name>.lua`` as it stands."""
     return (files("forq.store") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _text(name: str) -> str:
+    if name in REGISTRY:
+        return source(name)
+    if name == "together":
+        # Their KEYS and ARGV are those of the function, so that they stay as they are.
+        functions = [
+            f"transitions.{each} = function(KEYS, ARGV)\n{_text(each)}\nend" for each in TOGETHER
+        ]
+        return "\n".join(["local transitions = {}", *functions, source(name)])
+    return f"{source('prelude')}\n{source(name)}"
