@@ -23,11 +23,18 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNREADABLE = "(unreadable)"
+_MAX_DEPTH = 64  # of a job's meta in JSON: what is deeper was written by nobody who can read it
 
 
 def moment(ms: int) -> datetime | None:
-    """Return Unix milliseconds as an aware datetime; None for 0 (not yet) and below (never)."""
-    return _EPOCH + timedelta(milliseconds=ms) if ms > 0 else None
+    """Return Unix milliseconds as an aware datetime; None for 0 (not yet) and below (never).
+
+    None too for what is no date: somebody else may have written it.
+    """
+    try:
+        return _EPOCH + timedelta(milliseconds=ms) if ms > 0 else None
+    except OverflowError:
+        return None
 
 
 class _Snapshot:
@@ -211,15 +218,21 @@ def without_end(record: JobRecord) -> Failure | None:
     return Failure(Cause(record.cause) if known else Cause.CANCELED)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, _Snapshot):
         return value.to_json()
     if isinstance(value, Failure):
         return {**value._asdict(), "cause": str(value.cause), "bases": list(value.bases)}
+    if isinstance(value, tuple | list | dict):
+        return _plain_items(value, depth + 1)
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
     return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def _plain_items(value: Any, depth: int) -> Any:
+    if depth > _MAX_DEPTH:
+        return "(nested too deeply to show)"
+    if isinstance(value, dict):
+        return {str(key): _plain(item, depth) for key, item in value.items()}
+    return [_plain(item, depth) for item in value]

@@ -12,8 +12,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from forq.codec import encode_call
+from forq.importable import describe
 from forq.queue import Queue
-from forq.records import Cause, Verdict
+from forq.records import Cause, NewJob, Verdict
+from forq.wire import Body, pack_body
 
 from .place import BOOM, Place, settle
 
@@ -155,6 +160,28 @@ def test_job_shows_arguments_without_importing_or_running(place: Place) -> None:
     assert place.run("job", plain.id, "--json").json["arguments"] == (
         "(1, {2}), Decimal('1.5'), p=PosixPath('/x'), c=forq.records.Cause.POISON"
     )
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        (encode_call("msgpack", describe("app:f"), ([10**5000], {})), "(not to be shown: Exceeds"),
+        (b"\x92\x05\x06", "[5, 6]"),
+        (b"\x92\x90\x91\xa1a", "[[], ['a']]"),
+    ],
+)
+def test_job_shows_arguments_that_are_none_or_cannot_be_written(
+    place: Place, payload: bytes, shown: str
+) -> None:
+    body = pack_body(
+        Body("app:f", "msgpack", payload, b"\x81\xa4meta\x81\xa1a" + b"\x91" * 900 + b"\x01")
+    )
+    place.client.run(place.client.store.enqueue("mail", [NewJob("k", "n", body)]))
+    told = place.run("job", "mail:k", "--json").json
+    assert told["arguments"].startswith(shown)
+    assert "nested too deeply" in str(told["meta"])
+    assert shown in place.run("job", "mail:k").out
+    assert place.run("jobs", "--json").code == 0
 
 
 def test_job_of_an_unknown_id(place: Place) -> None:

@@ -34,18 +34,23 @@ class Household:
         stage: Where it runs.
         worker: It.
         seats: How many executors it has: with `fork` two more than slots.
+        lasting: Whether children of executors may stay as long as these do, as with `reuse`.
 
     """
 
-    def __init__(self, stage: Stage, worker: Worker, seats: int) -> None:
+    def __init__(self, stage: Stage, worker: Worker, seats: int, *, lasting: bool = False) -> None:
         self.stage = stage
         self.worker = worker
         self.zygote = worker.zygote
         self._seats = seats
+        self._lasting = lasting
 
     def strangers(self) -> list[int]:
         """Return the processes that came from this worker and are none of its own."""
-        own = {self.worker.pid, self.zygote, *children(self.zygote)}
+        executors = children(self.zygote)
+        own = {self.worker.pid, self.zygote, *executors}
+        if self._lasting:
+            own.update(*map(children, executors))
         return [pid for pid in marked(self.stage) if pid not in own]
 
     def is_at_rest(self) -> bool:

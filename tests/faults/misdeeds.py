@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.faults import meddling as d
 from tests.faults import misbehaving as m
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ MISDEEDS = (
         stays=frozenset({"limits", "threads", "children"}),
     ),
     _raised(m.recurse, "maximum recursion depth"),
-    _raised(m.break_imports, "nothing can be imported", traced=False, stays=frozenset({"imports"})),
+    _raised(d.break_imports, "nothing can be imported", traced=False, stays=frozenset({"imports"})),
     Misdeed(m.exit_softly, "exited", (3,), 3, traced=True),
     Misdeed(m.exit_softly, "exited", ("text",), 1, traced=True),
     Misdeed(m.raise_uncoded, "exited", detail=1, traced=True),
@@ -95,8 +96,8 @@ MISDEEDS = (
     _died(m.abort, "killed", signal.SIGABRT, "SIGABRT"),
     _died(m.segfault, "killed", signal.SIGSEGV, "SIGSEGV"),
     _died(m.kill_itself, "poison", 4, "lost 4 times"),
-    _died(m.close_all_descriptors, "exited", 71, "closed a descriptor"),
-    _died(m.put_sockets_in_place_of_descriptors, "exited", 71, "closed a descriptor"),
+    _died(d.close_all_descriptors, "exited", 71, "closed a descriptor"),
+    _died(d.put_sockets_in_place_of_descriptors, "exited", 71, "closed a descriptor"),
     _endless(m.sleep_on, "time limit", traced=True),
     _endless(m.sleep_in_c, _KILLED, dies=True),
     _endless(m.swallow, _KILLED, dies=True),
@@ -109,19 +110,19 @@ MISDEEDS = (
     Misdeed(m.return_a_lock, "result", says="(lock)"),
     Misdeed(m.return_itself, "result", says="contains itself"),
     Misdeed(m.print_much, args=(100 * _MB,)),
-    Misdeed(m.ignore_signals),
-    Misdeed(m.block_signals),
-    Misdeed(m.arm_a_timer),
-    Misdeed(m.change_folder),
-    Misdeed(m.change_locale, stays=frozenset({"locale"})),
-    Misdeed(m.change_limits, stays=frozenset({"limits"})),
-    Misdeed(m.patch_modules, stays=frozenset({"json", "time"})),
-    Misdeed(m.close_output, stays=frozenset({"output"})),
-    Misdeed(m.leave_a_child, stays=frozenset({"children"})),
-    Misdeed(m.leave_a_daemon),
-    Misdeed(m.leave_threads, stays=frozenset({"threads"})),
-    Misdeed(m.return_twice_child_first, result="parent"),
-    Misdeed(m.return_twice_child_last, result="parent", stays=frozenset({"children"})),
-    Misdeed(m.raise_in_a_child, result="parent"),
+    Misdeed(d.ignore_signals),
+    Misdeed(d.block_signals),
+    Misdeed(d.arm_a_timer),
+    Misdeed(d.change_folder),
+    Misdeed(d.change_locale, stays=frozenset({"locale"})),
+    Misdeed(d.change_limits, stays=frozenset({"limits"})),
+    Misdeed(d.patch_modules, stays=frozenset({"json", "time"})),
+    Misdeed(d.close_output, stays=frozenset({"output"})),
+    Misdeed(d.leave_a_child, stays=frozenset({"children"})),
+    Misdeed(d.leave_a_daemon),
+    Misdeed(d.leave_threads, stays=frozenset({"threads"})),
+    Misdeed(d.return_twice_child_first, result="parent"),
+    Misdeed(d.return_twice_child_last, result="parent", stays=frozenset({"children"})),
+    Misdeed(d.raise_in_a_child, result="parent"),
     Misdeed(m.wait_for_another, args=("q",), result=3, stays=frozenset({"descriptors"})),
 )

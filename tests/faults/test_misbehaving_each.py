@@ -86,7 +86,7 @@ def _assert_told(failure: Failure, misdeed: Misdeed) -> None:
     assert misdeed.says in failure.message
     if misdeed.traced:
         [last] = [line for line in failure.traceback.splitlines() if "  File" in line][-1:]
-        assert "misbehaving.py" in last
+        assert f"{misdeed.job.__module__.rpartition('.')[2]}.py" in last
         assert misdeed.job.__name__ in failure.traceback
         assert "forq_worker" not in failure.traceback
         assert "forq/calling.py" not in failure.traceback

@@ -98,7 +98,7 @@ def test_many_misbehaving_jobs(stage: Stage, book: Book, long: bool, isolation: 
         preload=False,
     )
     mix.run(100)
-    house = Household(stage, worker, SLOTS + 2 if fork else SLOTS)
+    house = Household(stage, worker, SLOTS + 2 if fork else SLOTS, lasting=not fork)
     before = house.rests()
     jobs = 10_000 if long else 300 if fork else 150
     mix.run(jobs)

@@ -40,6 +40,8 @@ def shown_call(packed_body: bytes) -> str:
     if not isinstance(call, list | tuple) or len(call) != 2:  # noqa: PLR2004 - args and kwargs
         return _repr(call)
     args, kwargs = call
+    if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
+        return _repr(call)  # no call, but what somebody wrote in its place
     words = [_repr(arg) for arg in args] + [f"{key}={_repr(kwargs[key])}" for key in kwargs]
     line = ", ".join(words)
     return line if len(line) <= _LINE else ",\n".join(words)
@@ -59,6 +61,8 @@ def _repr(value: Any) -> str:
         return short(repr(value), _LONG)
     except RecursionError:
         return "(nested too deeply to show)"
+    except ValueError as error:  # an integer of more digits than Python writes
+        return f"(not to be shown: {error})"
 
 
 def _shown(codec: str, data: bytes) -> Any:
