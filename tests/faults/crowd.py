@@ -93,7 +93,7 @@ class Crowd:
         waiting = self.run(self._page(State.QUEUED, 0.5))
 
         def held() -> Claimed:
-            [job] = self.run(self._claim(1)).jobs
+            job: Claimed = self.run(self._claim(1)).jobs[0]
             return job
 
         def pair() -> tuple[str, str]:
