@@ -5,6 +5,7 @@
     │   ├── InvalidOption           (also a TypeError) an option is unknown or out of bounds
     │   └── UnsuitableRedis         too old, or it evicts keys
     ├── RedisUnavailable            (also a ConnectionError) no answer, refused, wrong password
+    ├── SpoiltKeys                  something else wrote to a key of forq's
     ├── EnqueueError                the job was not accepted, in part or at all
     │   ├── NotImportable           the callable cannot travel as module:qualname
     │   ├── WrongArguments          (also a TypeError) the call does not fit the signature
@@ -63,6 +64,13 @@ class UnsuitableRedis(ConfigurationError):
 
 class RedisUnavailable(ForqError, ConnectionError):
     """Redis does not answer, refuses the connection, or refuses the credentials."""
+
+
+class SpoiltKeys(ForqError):
+    """A key of forq's holds another type than forq keeps there: something else wrote to it.
+
+    It concerns one queue, or one registry, and lasts until somebody renames or deletes that key.
+    """
 
 
 class EnqueueError(ForqError):

@@ -11,7 +11,7 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from forq.errors import InvalidOption, JobNotFound
+from forq.errors import InvalidOption, JobNotFound, SpoiltKeys
 from forq.names import check_queue, join_id, split_id
 from forq.records import State
 from forq.store.command import Command
@@ -60,11 +60,14 @@ class Filter(NamedTuple):
         return age >= self.older_than
 
 
-def queues(store: Store) -> Plan[list[QueueView]]:
-    """Return all queues with their counts, by name."""
-    names = yield store.queues()
-    records = yield [store.counts(name) for name in sorted(names)]
-    return [_queue_view(_or_raise(record)) for record in records]
+def queues(store: Store, names: Sequence[str] | None = None) -> Plan[list[QueueView]]:
+    """Return all queues with their counts, by name; or those of `names`.
+
+    One whose keys are spoilt has a `problem`, and does not keep the others from being shown.
+    """
+    wanted: Sequence[str] = sorted((yield store.queues())) if names is None else names
+    records = yield [store.counts(name) for name in wanted]
+    return [_view_or_problem(name, record) for name, record in zip(wanted, records, strict=True)]
 
 
 def queue(store: Store, name: str) -> Plan[QueueView]:
@@ -238,6 +241,14 @@ def _queue_view(record: QueueRecord) -> QueueView:
     from forq.views import queue_view  # noqa: PLC0415 - as above
 
     return queue_view(record)
+
+
+def _view_or_problem(name: str, record: QueueRecord | Exception) -> QueueView:
+    if isinstance(record, SpoiltKeys):
+        from forq.views import unreadable_queue  # noqa: PLC0415 - as above
+
+        return unreadable_queue(name, str(record))
+    return _queue_view(_or_raise(record))
 
 
 def _or_raise(answer: Any) -> Any:

@@ -112,6 +112,7 @@ class QueueView(_Snapshot):
 
     `due` of the scheduled jobs may be claimed by now, `lapsed` of the running ones have lost their
     lease and wait to be recovered; `blocked` counts the tries that could not import or decode.
+    `problem` says why its keys cannot be read; there are no counts then.
     """
 
     name: str
@@ -128,6 +129,7 @@ class QueueView(_Snapshot):
     stats: dict[str, int] = field(default_factory=dict)
     due: int = 0
     lapsed: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,11 @@ def queue_view(record: QueueRecord) -> QueueView:
     values = record._asdict()
     oldest_wait_ms = values.pop("oldest_wait_ms")
     return QueueView(**values, oldest_wait=oldest_wait_ms / 1000)
+
+
+def unreadable_queue(name: str, problem: str) -> QueueView:
+    """Build the snapshot of a queue whose keys cannot be read."""
+    return QueueView(name, False, 0, 0, 0, 0, 0, 0, 0, 0.0, 0, problem=problem)  # noqa: FBT003 - as they stand
 
 
 def worker_view(record: WorkerRecord) -> WorkerView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,9 @@ class Box:
     """A class whose method is not to be reached through what it holds."""
 
     system = os.system
+
+
+def wait_for(file: str) -> str:
+    while not Path(file).exists():
+        time.sleep(0.01)
+    return "came"

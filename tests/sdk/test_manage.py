@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from forq import Cause, Client, Queue, State, call, manage
-from forq.errors import InvalidOption
+from forq.errors import InvalidOption, SpoiltKeys
 from forq.manage import Filter
 from forq.testing import burst
 from tests.sdk import sample
@@ -37,6 +38,21 @@ def test_queues_and_their_counts(client: Client) -> None:
     assert client.counts("never").queued == 0
     with pytest.raises(InvalidOption):
         client.counts("no name")
+
+
+def test_a_queue_whose_keys_are_spoilt_hides_no_other(client: Client, redis_url: str) -> None:
+    for name in ("a", "b"):
+        Queue(name, client).enqueue(sample.add, 1)
+    ready = client.store.keys("a").ready
+    with redis.Redis.from_url(redis_url) as raw:
+        raw.delete(ready)
+        raw.set(ready, "not ours")
+    spoilt, sound = client.queues()
+    assert (spoilt.name, spoilt.queued, sound.name, sound.queued) == ("a", 0, "b", 1)
+    assert ready in spoilt.problem
+    assert not sound.problem
+    with pytest.raises(SpoiltKeys, match="rename or delete that key"):
+        client.counts("a")
 
 
 def test_workers(client: Client) -> None:

@@ -86,6 +86,23 @@ def test_all_about_one_job(scene: Scene) -> None:
         scene.get("none")
 
 
+@pytest.mark.parametrize("text", ["", "abc", "²", "--5", "1.5", "9" * 5000])
+def test_what_is_no_number_is_read_as_none(scene: Scene, text: str) -> None:
+    scene.enqueue("a")
+    scene.redis.hset(scene.keys.job("a"), mapping={"l": text, "d": text, "b": text, "p": text})
+    scene.redis.hset(scene.keys.stats, "canceled", text)
+    scene.checks = False
+    job = scene.get("a")
+    assert (job.recoveries, job.blocked_ms, job.priority) == (0, 0, 5)
+    assert scene.run(scene.store.counts(scene.queue)).stats.get("canceled", 0) == 0
+
+
+def test_what_is_no_name_of_a_queue_is_left_out(scene: Scene) -> None:
+    scene.run(scene.store.register("mail"))
+    scene.redis.sadd("forq:queues", "no {name}", b"\xff", "", "x" * 500)
+    assert scene.run(scene.store.queues()) == ("mail",)
+
+
 def test_who_holds_how_many(scene: Scene) -> None:
     scene.enqueue("a", "b", "c")
     scene.claim("w1", limit=2)

@@ -49,6 +49,7 @@ class Claimer:
         self._woken = ""  # the queue whose marker the last wait took, until it is claimed from
         self.more = False  # the last claim left some
         self.is_empty: Callable[[], bool] = lambda: False  # nothing is held (for --burst)
+        self.is_stuck: Callable[[str], bool] = lambda _queue: False  # takes no reports
 
     @property
     def marked(self) -> bool:
@@ -137,7 +138,7 @@ class Claimer:
                 self._config.name,
                 # The nonce makes a repeated claim harmless: it gets the answer that was lost.
                 secrets.token_hex(8),
-                limit=0 if at else min(room, _MOST),
+                limit=0 if at or self.is_stuck(queue) else min(room, _MOST),
                 lease_ms=self._config.lease_ms,
             )
             for at, queue in enumerate(queues)
@@ -178,7 +179,9 @@ class Claimer:
         longest = _LONGEST_BLOCK_S * random.uniform(0.8, 1.0)
         due = min((at - now for at in self._due.values() if at), default=longest)
         pause = min(longest, max(due, 0.01))
-        open_queues = [queue for queue in self._config.queues if queue not in self._marked]
+        # Of a stuck queue a claim puts the marker back at once: it would be found again and again.
+        shut = {queue for queue in self._config.queues if self.is_stuck(queue)} | self._marked
+        open_queues = [queue for queue in self._config.queues if queue not in shut]
         keys = {self._store.wake_key(queue): queue for queue in open_queues}
         key = await self._block(list(keys), pause)
         if key is not None:
@@ -187,7 +190,7 @@ class Claimer:
         return self._config.queues
 
     async def _block(self, keys: Sequence[str], pause: float) -> str | None:
-        if not keys:  # marked everywhere: look again, wait for no marker
+        if not keys:  # marked, or stuck, everywhere: look again, wait for no marker
             await self._first(asyncio.sleep(pause), pause)
             return None
         try:

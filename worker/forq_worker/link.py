@@ -70,7 +70,8 @@ class Link:
     ) -> list[Any] | None:
         """Run a pipeline until all its commands have answered; None when `until` said to stop.
 
-        When it is `refusable`, also None when Redis answered that it will not: keys are spoilt.
+        When it is `refusable`, that Redis will not (keys are spoilt) is an answer too: None in the
+        place of that command's.
         """
         answers: dict[int, Any] = {}
         pause = _FIRST_PAUSE
@@ -80,6 +81,8 @@ class Link:
                 replies = await self.runner.run_many([commands[at] for at in missing])
             except ForqError as error:
                 replies = [error]
+            if refusable:
+                replies = [self._without_refusal(reply) for reply in replies]
             answers |= {
                 at: reply
                 for at, reply in zip(missing, replies, strict=False)
@@ -87,10 +90,11 @@ class Link:
             }
             errors = [reply for reply in replies if isinstance(reply, Exception)]
             if not errors:
-                self._worked()
+                if any(answer is not None for answer in answers.values()):
+                    self._worked()
                 return [answers[at] for at in range(len(commands))]
             self._failed(errors[0])
-            if until() or (refusable and any(map(_is_refusal, errors))):
+            if until():
                 return None
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, _LAST_PAUSE)
@@ -102,6 +106,13 @@ class Link:
         except ForqError as error:
             self._failed(error)
             raise
+
+    def _without_refusal(self, reply: Any) -> Any:
+        """Return the reply, or None when it is a refusal, which is told."""
+        if not isinstance(reply, Exception) or not _is_refusal(reply):
+            return reply
+        self._failed(reply)
+        return None
 
     def _failed(self, error: Exception) -> None:
         self.stats.redis_errors += 1

@@ -81,8 +81,10 @@ class Renewer:
         ]
         # Given up when it is time for the next: those jobs, and that progress, are then sent.
         late = time.monotonic() + self._config.lease / 3
-        replies = await self._link.insist(commands, lambda: time.monotonic() > late)
+        replies = await self._link.insist(commands, lambda: time.monotonic() > late, refusable=True)
         for chunk, told, renewals in zip(chunks, said, replies or (), strict=False):
+            if renewals is None:
+                continue  # refused: that queue's keys are spoilt
             for held, renewal in zip(chunk, renewals, strict=True):
                 held.said = told.get(held.number, held.said)
                 self._obey(held, renewal)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _MOST = 500  # reports in one command
 _ENOUGH = 8  # with jobs waiting, so many make it worth a round trip
 _PATIENCE_S = 0.008  # but none waits longer than this
+_POSTPONED_S = 2.0  # for a queue that takes no reports, since its keys are spoilt
 
 #: What says nothing about a job's code: it was not let run, or its process was lost.
 _NO_OUTCOME = frozenset({Verdict.CANCELED, Verdict.LOST})
@@ -52,6 +53,7 @@ class Settler:
         self._link = link
         self._ledger = ledger
         self._pending: list[Entry] = []
+        self._postponed: list[Entry] = []
         self._in_flight = False
         self._news = asyncio.Event()
         self.reporter: Reporter | None = None
@@ -62,7 +64,11 @@ class Settler:
     @property
     def idle(self) -> bool:
         """Whether everything has been reported."""
-        return not self._pending and not self._in_flight
+        return not self._pending and not self._in_flight and not self._postponed
+
+    def is_stuck(self, queue: str) -> bool:
+        """Whether reports on jobs of this queue wait for somebody to mend its keys."""
+        return any(entry.held.claimed.queue == queue for entry in self._postponed)
 
     def settle(self, held: Held, settlement: Settlement, tally: Tally | None = None) -> None:
         """Report what became of a job."""
@@ -99,15 +105,29 @@ class Settler:
         ]
         started = time.monotonic()
         replies = await self._link.insist(
-            [self._command(chunk) for chunk in chunks], lambda: self.give_up
+            [self._command(chunk) for chunk in chunks], lambda: self.give_up, refusable=True
         )
         if replies is not None:
             self._link.stats.settle.add(time.monotonic() - started)
         for chunk, answers in zip(chunks, replies or [()] * len(chunks), strict=True):
+            if answers is None:
+                self._postpone(chunk)
+                continue
             for entry, reply in zip(chunk, answers or [None] * len(chunk), strict=True):
                 self._ledger.drop(entry.held)
                 if self.reporter is not None:
                     self.reporter.reported(entry, reply)
+
+    def _postpone(self, chunk: list[Entry]) -> None:
+        """Report these later: those of other queues do not wait for them."""
+        if not self._postponed:
+            asyncio.get_running_loop().call_later(_POSTPONED_S, self._try_again)
+        self._postponed += chunk
+
+    def _try_again(self) -> None:
+        self._pending += self._postponed
+        self._postponed = []
+        self._news.set()
 
     def _command(self, chunk: list[Entry]) -> Command[tuple[SettleReply, ...]]:
         queue, worker = chunk[0].held.claimed.queue, self._config.name

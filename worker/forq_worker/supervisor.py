@@ -61,6 +61,7 @@ class Supervisor:
         self.settler.on_settled = self.dispatcher.room.set
         self.claimer = Claimer(config, self.store, self.link, self.dispatcher)
         self.claimer.is_empty = lambda: not self.ledger.held and self.settler.idle
+        self.claimer.is_stuck = self.settler.is_stuck
         self.settler.is_flowing = lambda: (
             bool(self.ledger.backlog) or (self.claimer.more and self.dispatcher.pace.ahead(1) > 0)
         )

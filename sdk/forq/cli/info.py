@@ -17,6 +17,7 @@ from forq.cli.link import connected, known_queues
 from forq.cli.parameters import DURATION, QUEUE
 from forq.cli.settings import Settings, command
 from forq.cli.text import duration, rate
+from forq.errors import SpoiltKeys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,11 +95,13 @@ def _read(client: Client, names: tuple[str, ...]) -> Reading:
         "namespace": client.namespace,
     }
     chosen = known_queues(client, names)
-    views = [client.counts(name) for name in chosen]
+    views = client.perform(manage.queues(client.store, chosen))
     held: Counter[str] = Counter()
-    for name in chosen:
-        there = client.run(client.store.held(name))
-        held.update(there)
+    for there in client.run_many([client.store.held(name) for name in chosen]):
+        if not isinstance(there, Exception):
+            held.update(there)
+        elif not isinstance(there, SpoiltKeys):
+            raise there
     workers = _serving(client.workers(), names)
     now_ms = client.run(manage.redis_time())
     return Reading(time.monotonic(), redis, views, workers, dict(held), now_ms)
@@ -149,7 +152,8 @@ def parts(reading: Reading, speeds: dict[str, Rates]) -> list[output.Table | str
     redis = reading.redis
     kind = {"redis": "Redis", "valkey": "Valkey"}.get(redis["kind"], redis["kind"])
     head = f"{kind} {redis['version']} at {redis['url']}, namespace {redis['namespace']}"
-    return [head, _queue_part(reading, speeds), _worker_part(reading)]
+    problems = [f"queue {view.name}: {view.problem}" for view in reading.queues if view.problem]
+    return [head, _queue_part(reading, speeds), *problems, _worker_part(reading)]
 
 
 def _queue_part(reading: Reading, speeds: dict[str, Rates]) -> output.Table | str:
@@ -167,7 +171,7 @@ def _queue_part(reading: Reading, speeds: dict[str, Rates]) -> output.Table | st
         speed = speeds.get(view.name, Rates(0, 0))
         table.add(
             view.name,
-            "paused" if view.paused else "active",
+            "unreadable" if view.problem else "paused" if view.paused else "active",
             f"{view.queued:,}",
             duration(view.oldest_wait * 1000) if view.oldest_wait else "-",
             *(f"{number:,}" for number in numbers),

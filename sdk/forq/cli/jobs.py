@@ -109,7 +109,12 @@ def jobs(chosen: Settings, /, queues: tuple[str, ...], **options: Any) -> int:
 
 def _groups(client: Client, names: tuple[str, ...], states: tuple[State, ...]) -> list[Group]:
     """Return what there is to list, in the order of the list."""
-    views = [client.counts(name) for name in names]
+    from forq import manage  # noqa: PLC0415 - not for --help
+
+    views = client.perform(manage.queues(client.store, names))
+    for view in views:
+        if view.problem:  # what there is of the others is shown nevertheless
+            click.echo(f"forq: queue {view.name}: {view.problem}", err=True)
     order = [state for state in _ORDER if state in states or not states]
     groups = [Group(view.name, state, getattr(view, state)) for view in views for state in order]
     return [group for group in groups if group.total]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from forq.names import NAME
 from forq.records import State
 from forq.store import facts, outcomes
 from forq.store.command import Command
@@ -11,6 +12,8 @@ from forq.store.layout import Layout
 from forq.store.replies import job, marks, pairs, queue_record, texts, workers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from forq.records import JobRecord, OutcomeRecord, QueueRecord, WorkerRecord
 
 
@@ -66,10 +69,12 @@ class Inspecting(Layout):
         return Command("", (), args, outcomes.records)
 
     def queues(self) -> Command[tuple[str, ...]]:
-        """Return the names of all queues."""
-        return Command(
-            "", (), ("SMEMBERS", self._shared.queues), lambda reply: tuple(sorted(texts([*reply])))
-        )
+        """Return the names of all queues; what is no name of a queue is left out."""
+
+        def names(reply: Iterable[bytes]) -> tuple[str, ...]:
+            return tuple(sorted(name for name in texts([*reply]) if NAME.match(name)))
+
+        return Command("", (), ("SMEMBERS", self._shared.queues), names)
 
     def workers(self) -> Command[tuple[WorkerRecord, ...]]:
         """Return the living workers and what they say about themselves."""

@@ -6,7 +6,7 @@ import re
 
 from redis import exceptions as foreign
 
-from forq.errors import ConfigurationError, ForqError, RedisFull, RedisUnavailable
+from forq.errors import ConfigurationError, ForqError, RedisFull, RedisUnavailable, SpoiltKeys
 
 #: What the redis client and the network raise when a server cannot be used.
 FOREIGN = (
@@ -29,6 +29,7 @@ _FAILOVER = (
     "it cannot take this command at the moment (a failover, a move of slots, or too few "
     "replicas): try again"
 )
+_SPOILT = "a key of forq's holds another type than it should: rename or delete that key"
 _NO_CLUSTER = "it is no Redis Cluster: use redis:// in place of redis+cluster://"
 _DB = "it does not have the database that the URL names: try /0"
 
@@ -54,6 +55,7 @@ _ANSWERS: tuple[tuple[str, type[ForqError], str], ...] = (
     (r"\bBUSY\b", RedisUnavailable, "a script runs for long: try again, or SCRIPT KILL it"),
     (r"\b(CLUSTERDOWN|MASTERDOWN|TRYAGAIN|NOREPLICAS)\b", RedisUnavailable, _FAILOVER),
     (r"\b(UNBLOCKED|MOVED|ASK)\b", RedisUnavailable, _FAILOVER),
+    (r"\bWRONGTYPE\b", SpoiltKeys, _SPOILT),
     (r"cluster support disabled", ConfigurationError, _NO_CLUSTER),
     (r"DB index is out of range|SELECT is not allowed|Invalid Database", ConfigurationError, _DB),
 )
@@ -106,7 +108,8 @@ def _answer(error: BaseException, shown: str) -> ForqError | None:
     text = str(error)
     ours = _OURS.search(text) if isinstance(error, foreign.ResponseError) else None
     if ours is not None:
-        return ForqError(f"{ours[1]}: {ours[2].strip()}" if ours[2].strip() else ours[1])
+        kind = SpoiltKeys if ours[1] == "FORQ_WRONGTYPE" else ForqError
+        return kind(f"{ours[1]}: {ours[2].strip()}" if ours[2].strip() else ours[1])
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
     text = f"{code} {text}" if code and not text.startswith(code) else text
     for words, kind, advice in _ANSWERS:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _NEVER = "inf"
 _ENDLESS_MS = 2**53
 _JOB_WIDTH = 6
+_LONGEST = 19  # digits of what fits into 64 bits
 
 # The replies of wait_many.
 _WAITING = 1
@@ -28,6 +29,12 @@ def text(value: bytes | str) -> str:
 def texts(reply: Sequence[bytes | str]) -> tuple[str, ...]:
     """Return all words of a reply as text."""
     return tuple(text(word) for word in reply)
+
+
+def whole(value: str, default: int = 0) -> int:
+    """Read a number that somebody else may have written."""
+    digits = value.isascii() and value.removeprefix("-").isdigit()
+    return int(value) if digits and len(value) <= _LONGEST else default
 
 
 def nothing(_reply: object) -> None:
@@ -113,8 +120,7 @@ def job(queue: str, key: str, reply: Sequence[Any]) -> JobRecord:
     fields = dict(pairs(flat))
 
     def number(name: str, default: int = 0) -> int:
-        value = fields.get(name, "")
-        return int(value) if value.isdigit() else default
+        return max(0, whole(fields.get(name, ""), default))
 
     state = State(fields["s"])
     finished = state in (State.SUCCEEDED, State.FAILED, State.CANCELED)
@@ -144,7 +150,7 @@ def job(queue: str, key: str, reply: Sequence[Any]) -> JobRecord:
 
 def queue_record(name: str, reply: Sequence[Any]) -> QueueRecord:
     """Read the reply of counts."""
-    stats = {field: int(n) for field, n in pairs(reply[11]) if n.lstrip("-").isdigit()}
+    stats = {field: whole(n) for field, n in pairs(reply[11])}
     return QueueRecord(
         name=name,
         paused=bool(reply[0]),
@@ -168,7 +174,6 @@ def workers(reply: Sequence[Any]) -> tuple[WorkerRecord, ...]:
     found = []
     for name, flat in zip(reply[::2], reply[1::2], strict=True):
         fields = dict(pairs(flat))
-        seen = fields.get("seen", "")
         info = {k.removeprefix("i:"): v for k, v in fields.items() if k.startswith("i:")}
-        found.append(WorkerRecord(text(name), int(seen) if seen.isdigit() else 0, info))
+        found.append(WorkerRecord(text(name), max(0, whole(fields.get("seen", ""))), info))
     return tuple(found)
