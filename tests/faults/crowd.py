@@ -28,14 +28,15 @@ class Crowd:
         raw: A client of redis-py on the same server, which nobody else may use meanwhile.
         runner: Runs the store's commands.
         store: Builds them.
+        first: The first number of its jobs.
 
     """
 
-    def __init__(self, raw: Any, runner: Runner, store: Store) -> None:
+    def __init__(self, raw: Any, runner: Runner, store: Store, first: int = 1) -> None:
         self._raw = raw
         self._runner = runner
         self._store = store
-        self._keys = (f"{n:026d}" for n in count(1))
+        self._keys = (f"{n:026d}" for n in count(first))
         self._sizes: dict[State, int] = {}
         self.queue = "crowd"
 
@@ -58,9 +59,8 @@ class Crowd:
         if state in (State.QUEUED, State.SCHEDULED):
             return
         jobs = self.run(self._claim(CHUNK)).jobs
-        verdicts = {State.SUCCEEDED: Verdict.SUCCEEDED, State.CANCELED: Verdict.CANCELED}
-        if state in verdicts:
-            self.run(self._settle(list(jobs), verdicts[state]))
+        if state is not State.RUNNING:
+            self.run(self._settle(list(jobs), Verdict(state.value)))
 
     # Commands --------------------------------------------------------------------------------
 

@@ -109,6 +109,13 @@ def test_purge_takes_what_is_named_a_piece_at_a_time(scene: Scene) -> None:
     assert scene.stat("deleted") == 6
 
 
+def test_a_state_that_is_named_twice_is_purged_once(scene: Scene) -> None:
+    scene.enqueue("a", "b", "c")
+    command = scene.store.purge(scene.queue, [State.QUEUED, State.QUEUED], limit=5)
+    assert [scene.run(command) for _ in range(2)] == [3, 0]
+    assert scene.stat("deleted") == 3
+
+
 def test_running_jobs_are_not_purged(scene: Scene) -> None:
     with pytest.raises(InvalidOption, match="cancel them"):
         scene.store.purge(scene.queue, [State.RUNNING])

@@ -1,11 +1,12 @@
 """Any order of verbs, from several workers, with time passing: hypothesis drives the real store.
 
 After each step every job is in exactly one state set and the totals equal what happened; after a
-purge of all states nothing of a job is left.
+purge of all states nothing of a job is left, and of the queue no more than there always is.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import redis as redis_py
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from forq.errors import JobNotFound
 from forq.records import Claimed, NewJob, Settlement, SettleReply, State, Verdict
 from forq.store.connect import connect
 from tests.store.invariants import assert_consistent
@@ -20,14 +22,26 @@ from tests.store.scene import HOUR, LEASE, Scene
 
 if TYPE_CHECKING:
     from forq.embedded import EmbeddedRedis
+    from forq.store.command import Command
 
 KEYS = st.sampled_from([f"k{n}" for n in range(8)])
 WORKERS = st.sampled_from(["w1", "w2", "w3"])
 FINISHED = [State.SUCCEEDED, State.FAILED, State.CANCELED]
+CHANNELS = st.sampled_from([f"forq:done:{n:016x}" for n in range(2)])
+
+#: What stays of a queue: its settings, totals, and a note of each worker's last claim.
+STAYS = {"meta", "stats", "held", "draining"}
+STAYS_BYTES = 8 * 1024
+
+#: Totals of which each change is told to somebody.
+TOTALS = ("enqueued", "claimed", "succeeded", "requeued", "deleted")
 
 
 class Life(RuleBasedStateMachine):
-    """A queue's life. `held` is what workers believe to hold, rightly or not."""
+    """A queue's life.
+
+    `held` is what workers believe to hold, rightly or not; `happened` counts what they were told.
+    """
 
     server: EmbeddedRedis
 
@@ -40,26 +54,45 @@ class Life(RuleBasedStateMachine):
         self.scene.checks = False
         self.held: list[Claimed] = []
         self.nonces = 0
+        self.happened: Counter[str] = Counter()
 
     def teardown(self) -> None:
         """Purge all: only what is fixed may be left."""
         for job in self.held:
-            self.scene.settle(job, Verdict.SUCCEEDED)
+            self._settled(self.scene.settle(job, Verdict.SUCCEEDED), Verdict.SUCCEEDED)
         self.scene.lapse()
         while self.scene.members("running"):
             self._recover()
         for states in (FINISHED, [State.QUEUED, State.SCHEDULED]):
             while self._purge(states):
                 pass
+        self.every_job_is_in_one_place()
+        self.totals_equal_what_happened()
+        self.scene.woken()
+        prefix = self.scene.keys.prefix
         left = {name.decode() for name in self.redis.keys("*")}
-        assert not [name for name in left if name.count(":") > 2], left
-        assert_consistent(self.redis, self.scene.queue)
+        assert left <= {prefix + name for name in STAYS}, left
+        assert all(name.count("/") == 1 for name in self._holders()), "somebody holds jobs"
+        taken = sum(self.redis.memory_usage(name, samples=0) for name in left)
+        assert taken < STAYS_BYTES, {name: self.redis.dump(name) for name in left}
         self.runner.close()
         self.redis.close()
+
+    def _holders(self) -> list[str]:
+        return [name.decode() for name in self.redis.hkeys(self.scene.keys.held)]
 
     @invariant()
     def every_job_is_in_one_place(self) -> None:
         assert_consistent(self.redis, self.scene.queue)
+
+    @invariant()
+    def totals_equal_what_happened(self) -> None:
+        told = {
+            name.decode(): int(n) for name, n in self.redis.hgetall(self.scene.keys.stats).items()
+        }
+        ran = sum(n for name, n in told.items() if name.startswith("run:") and name != "run:sum")
+        totals = {name: told.get(name, 0) for name in TOTALS} | {"ran": ran}
+        assert totals == {name: self.happened[name] for name in totals}
 
     @rule(
         key=KEYS,
@@ -74,12 +107,37 @@ class Life(RuleBasedStateMachine):
         first = self.runner.run(command)
         second = self.runner.run(command)
         assert second == (("exists",) if first != ("duplicate",) else first)
+        self.happened["enqueued"] += first != ("duplicate",)
 
     @rule(worker=WORKERS, limit=st.integers(0, 4))
     def claim(self, worker: str, limit: int) -> None:
-        jobs = self.scene.claim(worker, limit=limit)
-        assert len(jobs) == 1 or not any(job.recoveries for job in jobs)
+        nonce = self.scene.nonce()
+        reply = self.scene.ask(worker, limit=limit, nonce=nonce)
+        again = self.scene.ask(worker, limit=limit, nonce=nonce)
+        assert again.jobs == reply.jobs
+        self._claimed(list(reply.jobs))
+
+    @rule(worker=WORKERS, limit=st.integers(0, 4))
+    def look_after_all(self, worker: str, limit: int) -> None:
+        """Do in one call what a worker of many queues does in one call."""
+        store, queue, nonce = self.scene.store, self.scene.queue, self.scene.nonce()
+        self.scene.calm()
+        commands: list[Command[Any]] = [
+            store.recover(queue, worker, nonce, lease_ms=LEASE),
+            store.maintain(queue),
+            store.claim(queue, worker, nonce, limit=limit, lease_ms=LEASE),
+        ]
+        replies = self.runner.run(store.together(commands))
+        recovered, _, claimed = (
+            command.parse(reply) for command, reply in zip(commands, replies, strict=True)
+        )
+        self.held += recovered.poisoned
+        self._claimed(list(claimed.jobs))
+
+    def _claimed(self, jobs: list[Claimed]) -> None:
+        assert len(jobs) <= 1 or not any(job.recoveries for job in jobs)
         self.held += jobs
+        self.happened["claimed"] += len(jobs)
 
     @rule(data=st.data(), verdict=st.sampled_from(list(Verdict)), delay=st.sampled_from([0, HOUR]))
     def settle(self, data: st.DataObject, verdict: Verdict, delay: int) -> None:
@@ -93,8 +151,15 @@ class Life(RuleBasedStateMachine):
         [first] = self.runner.run(command)
         [second] = self.runner.run(command)
         assert second is not SettleReply.SETTLED
+        self._settled(first, verdict)
         if first is SettleReply.SETTLED and data.draw(st.booleans()):
             self.held.remove(job)
+
+    def _settled(self, reply: SettleReply, verdict: Verdict) -> None:
+        if reply is SettleReply.SETTLED:
+            self.happened["succeeded"] += verdict is Verdict.SUCCEEDED
+            ran = verdict in {Verdict.SUCCEEDED, Verdict.FAILED, Verdict.RETRY}
+            self.happened["ran"] += ran
 
     @rule(data=st.data())
     def hand_back(self, data: st.DataObject) -> None:
@@ -132,20 +197,40 @@ class Life(RuleBasedStateMachine):
     def _recover(self) -> None:
         self.held += self.scene.recover().poisoned
 
-    @rule()
-    def maintain(self) -> None:
-        self.runner.run(self.scene.store.maintain(self.scene.queue))
+    @rule(keep=st.sampled_from([0, 2, 10_000]), aged=st.booleans())
+    def maintain(self, *, keep: int, aged: bool) -> None:
+        for key in self.scene.members("failed") + self.scene.members("canceled") if aged else []:
+            self.scene.age(key)
+        self.runner.run(self.scene.store.maintain(self.scene.queue, keep_failed=keep))
+
+    @rule(keys=st.lists(KEYS, min_size=1, max_size=3), channel=CHANNELS)
+    def wait(self, keys: list[str], channel: str) -> None:
+        ends = self.runner.run(self.scene.store.wait_many(self.scene.queue, keys, channel))
+        for key, end in zip(keys, ends, strict=True):
+            finished = self.scene.places(key) in (["succeeded"], ["failed"], ["canceled"])
+            assert finished or end is None or isinstance(end, JobNotFound)
+            registered = channel.rpartition(":")[2] in self.scene.hash(key).get("w", "")
+            assert registered == (end is None)
+
+    @rule(key=KEYS, channel=CHANNELS)
+    def stop_waiting(self, key: str, channel: str) -> None:
+        self.runner.run(self.scene.store.forget(self.scene.queue, key, channel))
+        assert channel.rpartition(":")[2] not in self.scene.hash(key).get("w", "")
 
     @rule(keys=st.lists(KEYS, max_size=3), verb=st.sampled_from(["cancel", "requeue", "delete"]))
     def manage(self, keys: list[str], verb: str) -> None:
-        getattr(self.scene, verb)(*keys)
+        words = getattr(self.scene, verb)(*keys)
+        done = {"requeue": "queued", "delete": "deleted"}.get(verb, "")
+        self.happened[f"{verb}d"] += words.count(done)
 
     @rule(states=st.lists(st.sampled_from([*FINISHED, State.QUEUED, State.SCHEDULED]), max_size=2))
     def purge(self, states: list[State]) -> None:
         self._purge(states)
 
     def _purge(self, states: list[State]) -> int:
-        return self.runner.run(self.scene.store.purge(self.scene.queue, states, limit=3))
+        gone = self.runner.run(self.scene.store.purge(self.scene.queue, states, limit=3))
+        self.happened["deleted"] += gone
+        return gone
 
     @rule(worker=WORKERS, on=st.booleans())
     def drain(self, worker: str, on: bool) -> None:

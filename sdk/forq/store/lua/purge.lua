@@ -12,11 +12,13 @@ local bad = open(
 )
 if bad then return bad end
 
-local removed, limit = 0, tonumber(ARGV[1])
+local removed, limit, seen = 0, tonumber(ARGV[1]), {}
 begin()
 for i = 2, #ARGV do
   local set = ARGV[i] == "corrupt" and CORRUPT or SETS[ARGV[i]]
-  local keys = limit > removed and call("ZRANGE", set, 0, limit - removed - 1) or {}
+  local wanted = limit > removed and not seen[set]
+  local keys = wanted and call("ZRANGE", set, 0, limit - removed - 1) or {}
+  seen[set] = true -- its jobs leave it no sooner than at the end
   for _, key in ipairs(keys) do
     local fields = read(key, "s", "w")
     leave(set, key)
