@@ -15,12 +15,16 @@ MARK = "FAULTS_MARK"
 
 
 class Holdings(NamedTuple):
-    """What supervisor and zygote hold: descriptors, and memory of their own in bytes."""
+    """What supervisor and zygote hold: descriptors, and memory of their own in bytes.
+
+    Connections to Redis are counted apart: a pool has as many as were ever needed at the same time.
+    """
 
     supervisor_descriptors: int
     zygote_descriptors: int
     supervisor_bytes: int
     zygote_bytes: int
+    connections: int
 
     @property
     def descriptors(self) -> tuple[int, int]:
@@ -63,8 +67,15 @@ class Household:
         return self.holdings()
 
     def holdings(self) -> Holdings:
-        pids = (self.worker.pid, self.zygote)
-        return Holdings(*map(_descriptors, pids), *map(_own_memory, pids))
+        supervisor, zygote = self.worker.pid, self.zygote
+        connections = _connections(supervisor)
+        return Holdings(
+            _descriptors(supervisor) - connections,
+            _descriptors(zygote),
+            _own_memory(supervisor),
+            _own_memory(zygote),
+            connections,
+        )
 
     def is_the_same(self) -> bool:
         """Whether neither supervisor nor zygote has died."""
@@ -91,6 +102,19 @@ def marked(stage: Stage) -> list[int]:
 
 def _descriptors(pid: int) -> int:
     return len([*Path(f"/proc/{pid}/fd").iterdir()])
+
+
+def _connections(pid: int) -> int:
+    """Return how many descriptors of a process are of TCP."""
+    listed = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    inodes = {f"socket:[{line.split()[9]}]" for line in listed}
+    found = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found += str(link.readlink()) in inodes
+        except OSError:
+            continue
+    return found
 
 
 def _own_memory(pid: int) -> int:

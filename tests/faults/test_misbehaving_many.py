@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SLOTS = 4
 MEMORY_MIB = 160
 WAITING = 60
+MOST_CONNECTIONS = 10  # to Redis: what a worker says at the same time, and waits for
 
 [WAITER] = [kind for kind in MISDEEDS if kind.job is misbehaving.wait_for_another]
 
@@ -125,6 +126,7 @@ def test_many_misbehaving_jobs(stage: Stage, book: Book, long: bool, isolation: 
     assert [handle.result(1) for handle in mix.good] == list(range(1, len(mix.good) + 1))
     assert house.is_the_same(), "supervisor or zygote has died"
     assert after.descriptors == before.descriptors
+    assert after.connections <= MOST_CONNECTIONS
     assert max(grown) <= BYTES_ONCE + BYTES_A_JOB * jobs
     assert worker.stop() == 0
     assert not marked(stage)
