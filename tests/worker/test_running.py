@@ -81,7 +81,7 @@ def test_queues_are_served_in_strict_order(stage: Stage) -> None:
 def test_a_job_knows_itself_and_its_progress_shows(stage: Stage) -> None:
     job = stage.queue().options(meta={"a": 1}).enqueue(jobs.progress_then_wait, stage.file(), 3)
     stage.start()
-    eventually(lambda: job.refresh().progress == "half-way", 3, "the progress")
+    eventually(lambda: job.refresh().progress == "half-way", what="the progress")
     assert job.result(10) == {"id": job.id, "attempt": 1, "meta": {"a": 1}}
 
 
