@@ -30,8 +30,10 @@ PAUSE_S, TAKES_S = 0.2, 0.018
 SHORT = [call(jobs.sleep, TAKES_S) for _ in range(8)] + [call(jobs.produce, 500)]
 #: The heap of Python keeps some holes. 20 bytes lost with each job are more in the long form.
 MOST_KIB = 3 * 1024
-#: The stream of outcomes has 200 entries or a node more; totals have more digits.
-MOST_KEYS_BYTES = 64 * 1024
+#: Totals have more digits, histograms more buckets.
+MOST_KEYS_BYTES = 4 * 1024
+#: The stream of outcomes has 200 entries, and what else is in the oldest one's node.
+MOST_OUTCOMES = 300
 #: Connections to Redis that two of a worker's loops needed at the same time are kept.
 MOST_DESCRIPTORS = 8
 
@@ -45,7 +47,8 @@ class Held:
         zygotes: Memory of the zygotes, KiB.
         descriptors: Those of both, open.
         keys: In Redis.
-        key_bytes: The memory they take there.
+        key_bytes: The memory they take there, without the streams of outcomes.
+        outcomes: The length of the longer of these.
 
     """
 
@@ -54,6 +57,7 @@ class Held:
     descriptors: int
     keys: int
     key_bytes: int
+    outcomes: int
 
 
 @pytest.mark.timeout(3000)
@@ -95,6 +99,7 @@ def test_half_the_load_for_long_leaves_nothing_behind(
     assert {name: done[name] for name in expected} == expected
     assert grown["keys"] == 0
     assert grown["key_bytes"] < MOST_KEYS_BYTES, (before, after)
+    assert after.outcomes <= MOST_OUTCOMES
     assert grown["descriptors"] <= MOST_DESCRIPTORS, (before, after)
     assert max(grown["supervisors"], grown["zygotes"]) < MOST_KIB, (before, after)
 
@@ -136,6 +141,7 @@ def at_rest(client: Client, raw: Any, workers: list[Worker]) -> Held:
 
     eventually(lambda: not passing(), 20, "the end of what does not stay")
     names = raw.keys("*")
+    streams = [client.store.keys(name).outcomes.encode() for name in QUEUES]
     zygotes = [worker.zygote for worker in workers]
     supervisors = [worker.pid for worker in workers]
     return Held(
@@ -143,7 +149,8 @@ def at_rest(client: Client, raw: Any, workers: list[Worker]) -> Held:
         zygotes=sum(map(_resident, zygotes)),
         descriptors=sum(len([*Path(f"/proc/{pid}/fd").iterdir()]) for pid in supervisors + zygotes),
         keys=len(names),
-        key_bytes=sum(raw.memory_usage(name, samples=0) for name in names),
+        key_bytes=sum(raw.memory_usage(name, samples=0) for name in names if name not in streams),
+        outcomes=max(raw.xlen(name) for name in streams),
     )
 
 
