@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,9 +58,7 @@ def test_a_job_that_swallows_job_timeout_is_killed(stage: Stage, isolation: str)
 def test_a_job_in_c_code_is_killed(stage: Stage, isolation: str) -> None:
     stage.start("--isolation", isolation, "--kill-after", "0.4")
     job = stage.queue().options(timeout=0.3).enqueue(jobs.sleep_in_c, 30)
-    started = time.monotonic()
-    assert _cause(job) == "timeout"
-    assert time.monotonic() - started < 5
+    assert _cause(job) == "timeout"  # which waits for less than those 30 s
 
 
 def test_a_job_over_its_memory_limit_is_killed_and_the_worker_lives(stage: Stage) -> None:

@@ -38,7 +38,9 @@ def _terminate_twice(worker: Worker) -> None:
 def test_a_second_signal_does_not_cut_off_a_report(
     stage: Stage, start_redis: Any, isolation: str
 ) -> None:
-    kept = {"dir": stage.tmp / "redis", "appendonly": True}
+    # Written before it is answered: a server under SIGKILL may else lose the claim.
+    always = ["--appendfsync", "always"]
+    kept = {"dir": stage.tmp / "redis", "appendonly": True, "extra": always}
     server = start_redis(**kept)
     with Client(server.url, namespace=stage.namespace) as client:
         worker = stage.start("--isolation", isolation, "-c", "1", url=server.url, lease=30)
