@@ -70,14 +70,24 @@ def counted(reports: Iterable[pytest.TestReport]) -> list[Row]:
 
 
 def write(rows: list[Row]) -> None:
-    """Merge the rows into docs/faults.json, by fault and case, and redraw docs/faults.md."""
+    """Merge the rows into docs/faults.json, and redraw docs/faults.md."""
     kept = _DOCS / "faults.json"
     known = [Row(**each) for each in json.loads(kept.read_text())] if kept.exists() else []
-    merged = {(row.fault, row.case): row for row in [*known, *rows]}
-    listed = [asdict(row) for row in merged.values()]
+    merged = merge(known, rows)
+    listed = [asdict(row) for row in merged]
     kept.write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
     page = _DOCS / "faults.md"
-    page.write_text(drawn(page.read_text(), list(merged.values())))
+    page.write_text(drawn(page.read_text(), merged))
+
+
+def merge(known: Iterable[Row], rows: Iterable[Row]) -> list[Row]:
+    """Return one row for each fault and case: the latest, but no short one for a long one."""
+    merged: dict[tuple[str, str], Row] = {}
+    for row in (*known, *rows):
+        before = merged.get((row.fault, row.case))
+        if before is None or before.form != "long" or row.form == "long":
+            merged[row.fault, row.case] = row
+    return list(merged.values())
 
 
 def drawn(page: str, rows: list[Row]) -> str:
@@ -100,10 +110,6 @@ def drawn(page: str, rows: list[Row]) -> str:
 
 
 def _number(value: Any) -> str:
-    return (
-        f"{value:,}"
-        if isinstance(value, int)
-        else f"{value:.3g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -40,9 +40,6 @@ def test_readers_of_foreign_bytes(tmp_path: Path, book: Book, long: bool) -> Non
         f"{told['readers']} readers of foreign bytes",
         inputs=told["inputs"],
         seconds_of_CPU=seconds,
-        undocumented_errors=0,
-        executed=0,
-        hung=0,
         KiB_at_most=told["bytes"] >> 10,
     )
     assert told["inputs"] > 1000

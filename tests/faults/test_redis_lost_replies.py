@@ -82,7 +82,15 @@ def test_of_enqueue(stage: Stage, watch: Watch, book: Book, *, long: bool) -> No
     eventually(lambda: watch.stat("succeeded") == wanted, 60, "all jobs")
     ran = [line[1] for line in stage.lines("ran-q")]
     assert len(ran) == len(set(ran)) == wanted
-    book.note(FAULT, "of enqueue", jobs=wanted, replies_lost=proxy.stolen, lost=0, twice=0)
+    twice = len(ran) - len(set(ran))
+    book.note(
+        FAULT,
+        "of enqueue",
+        jobs=wanted,
+        replies_lost=proxy.stolen,
+        lost=wanted - len(set(ran)),
+        twice=twice,
+    )
 
 
 CASES = ("claim fork", "claim reuse", "settle fork", "settle reuse", "extend fork")
@@ -131,10 +139,18 @@ def test_of_hand_back(stage: Stage, watch: Watch, book: Book) -> None:
     assert watch.sizes("ready") == [3]
     assert {job.refresh().attempt for job in held} == {0}
     stage.start("-c", "3")
-    for job in held:
-        assert job.result(20)
+    done = [job.result(20) for job in held]
+    assert all(done)
     assert watch.stat("recoveries") == 0
-    book.note(FAULT, "of hand-back", jobs=3, replies_lost=1, lost=0, handed_back_twice=0)
+    twice = watch.stat("handed_back") - len(held)
+    book.note(
+        FAULT,
+        "of hand-back",
+        jobs=len(held),
+        replies_lost=proxy.stolen,
+        lost=len(held) - len(done),
+        handed_back_twice=twice,
+    )
 
 
 def test_of_recovery(stage: Stage, watch: Watch, book: Book) -> None:
@@ -158,4 +174,14 @@ def test_of_recovery(stage: Stage, watch: Watch, book: Book) -> None:
     assert watch.stat("failed:poison") == 1
     assert len(stage.lines("again")) == 3  # started; started again, ended
     assert len(stage.lines("poison")) == 1
-    book.note(FAULT, "of recovery", jobs=2, replies_lost=1, lost=0, stranded=0)
+    ends = watch.stat("succeeded") + watch.stat("failed:poison")
+    stranded = sum(watch.sizes("ready", "running", "scheduled"))
+    assert (ends, stranded) == (2, 0)
+    book.note(
+        FAULT,
+        "of recovery",
+        jobs=2,
+        replies_lost=proxy.stolen,
+        lost=2 - ends - stranded,
+        stranded=stranded,
+    )

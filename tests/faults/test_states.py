@@ -52,10 +52,7 @@ def test_any_order_of_verbs_from_several_workers(
         "States",
         f"{kind}, any order of verbs",
         orders=Counted.examples,
-        checks=Counted.steps,
-        in_no_set_or_in_two=0,
-        wrong_totals=0,
-        left_behind=0,
+        checks_passed=Counted.steps,
     )
     assert Counted.examples >= examples
 

@@ -318,8 +318,9 @@ def test_failures_put_the_brake_on(stage: Stage) -> None:
     play(stage, scene)
 
 
-def test_a_redis_that_evicts_is_refused_unless_the_pool_accepts_it(
-    stage: Stage, start_redis: Callable[..., EmbeddedRedis]
+@pytest.mark.parametrize("way_out", ["the pool accepts it", "the server is mended"])
+def test_a_redis_that_evicts_is_refused(
+    stage: Stage, start_redis: Callable[..., EmbeddedRedis], way_out: str
 ) -> None:
     async def scene() -> None:
         evicting = ("--maxmemory-policy", "allkeys-lru")
@@ -332,26 +333,13 @@ def test_a_redis_that_evicts_is_refused_unless_the_pool_accepts_it(
             assert facts.observed.redis.reason == "RedisUnsuitable"
             assert "spec.redis.allowEviction" in facts.observed.redis.message
             assert stage.pods == []
-            stage.pools = [stage.pool(redis__allowEviction=True)]
-            await stage.tick()
-            assert stage.pods
-
-    play(stage, scene)
-
-
-def test_a_redis_that_evicts_no_more_is_soon_accepted(
-    stage: Stage, start_redis: Callable[..., EmbeddedRedis]
-) -> None:
-    async def scene() -> None:
-        evicting = ("--maxmemory-policy", "allkeys-lru")
-        with start_redis(extra=evicting) as server, connect(server.url) as runner:
-            stage.url, stage.runner = server.url, runner
-            stage.enqueue(30)
-            await stage.tick()
-            assert isinstance(stage.listener.heard["p"].observed.redis, Unknown)
-            with redis.Redis.from_url(server.url) as raw:
-                raw.config_set("maxmemory-policy", "noeviction")
-            await stage.tick(times=6)
+            if way_out == "the pool accepts it":
+                stage.pools = [stage.pool(redis__allowEviction=True)]
+                await stage.tick()
+            else:
+                with redis.Redis.from_url(server.url) as raw:
+                    raw.config_set("maxmemory-policy", "noeviction")
+                await stage.tick(times=6)  # it is looked at again every five seconds
             assert stage.pods
 
     play(stage, scene)

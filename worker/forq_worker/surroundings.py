@@ -29,7 +29,10 @@ class Surroundings:
     def __init__(self) -> None:
         self._handlers = [(number, getsignal(number)) for number in _SIGNALS]
         self._blocked = pthread_sigmask(SIG_BLOCK, ())
-        self._folder = getcwd()  # noqa: PTH109 - light on purpose
+        try:
+            self._folder = getcwd()  # noqa: PTH109 - light on purpose
+        except OSError:
+            self._folder = "."  # it was deleted under the worker: whoever is there stays
         self._umask = umask(0)
         umask(self._umask)
 
