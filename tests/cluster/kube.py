@@ -34,9 +34,11 @@ def kubectl(*arguments: str, stdin: str | None = None) -> str:
     return run([program(), *arguments], stdin=stdin, env=environment())
 
 
-def try_kubectl(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def try_kubectl(
+    *arguments: str, stdin: str | None = None, timeout_s: float | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run kubectl, which may fail."""
-    return attempt([program(), *arguments], stdin=stdin, env=environment())
+    return attempt([program(), *arguments], stdin=stdin, env=environment(), timeout_s=timeout_s)
 
 
 def says(expected: str, *arguments: str) -> bool:

@@ -47,8 +47,9 @@ def attempt(
     stdin: str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    timeout_s: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, well or not."""
+    """Run a program to its end, well or not; after `timeout_s` it is ended."""
     try:
         return subprocess.run(
             [str(word) for word in command],
@@ -58,9 +59,13 @@ def attempt(
             capture_output=True,
             text=True,
             check=False,
+            timeout=timeout_s,
         )
     except FileNotFoundError as error:
         raise ClusterError(f"{error.filename} is not there") from None
+    except subprocess.TimeoutExpired as late:
+        said = late.stdout.decode(errors="replace") if isinstance(late.stdout, bytes) else ""
+        return subprocess.CompletedProcess(late.cmd, 124, said, f"ended after {timeout_s} s")
 
 
 def wait_for(

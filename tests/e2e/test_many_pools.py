@@ -24,6 +24,10 @@ from tests.e2e import fakes, release, workbench
 from tests.e2e.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.samples import Sample
+
     from tests.e2e.redises import Redis
     from tests.e2e.space import Space
 
@@ -57,6 +61,17 @@ class Cost(NamedTuple):
         )
 
 
+class Moment(NamedTuple):
+    """What a Meter reads at once; all of it grows."""
+
+    at: float
+    cpu: float
+    ticks: float
+    spent: float  # by ticks, s
+    commands: float
+    requests: float
+
+
 class Meter:
     """Reads what an operator process says of itself, and what Linux and Redis say of it."""
 
@@ -67,27 +82,29 @@ class Meter:
         assert found
         self._url = found[1]
 
-    def metric(self, name: str) -> list[tuple[dict[str, str], float]]:
-        with urllib.request.urlopen(self._url, timeout=10) as answer:
-            text = answer.read().decode()
-        families = text_string_to_metric_families(text)
-        samples = [sample for family in families for sample in family.samples]
-        return [(sample.labels, sample.value) for sample in samples if sample.name == name]
-
-    def total(self, name: str) -> float:
-        return sum(value for _, value in self.metric(name))
+    def now(self) -> Moment:
+        """Read all at one moment: what takes its time comes first, what is compared together."""
+        found = self._metrics()
+        commands, at = self._commands(), time.monotonic()
+        ticks = _total(found, "forq_operator_tick_seconds_count")
+        spent = _total(found, "forq_operator_tick_seconds_sum")
+        return Moment(at, self._cpu_seconds(), ticks, spent, commands, _requests(found))
 
     def requests(self) -> float:
-        found = self.metric("forq_operator_api_requests_total")
-        return sum(value for labels, value in found if labels["resource"] != "leases")
+        return _requests(self._metrics())
 
-    def commands(self) -> float:
+    def _metrics(self) -> list[Sample]:
+        with urllib.request.urlopen(self._url, timeout=10) as answer:
+            text = answer.read().decode()
+        return [each for family in text_string_to_metric_families(text) for each in family.samples]
+
+    def _commands(self) -> float:
         found = self._redis.raw.info("commandstats")
         # Not ZRANGE, which scripts call, too: it reads the marks, once for each queue.
         words = ("evalsha", "eval", "time", "xrange", "info")
         return float(sum(found.get(f"cmdstat_{word}", {"calls": 0})["calls"] for word in words))
 
-    def cpu_seconds(self) -> float:
+    def _cpu_seconds(self) -> float:
         words = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
         return (int(words[11]) + int(words[12])) / _CLOCK_TICKS
 
@@ -121,6 +138,8 @@ def test_cost_grows_no_faster_than_the_number_of_pools(
                 _await_pods(space, made)
             costs.append(measured(space, redis, meter, size))
             print(costs[-1])
+        space.remove()
+        wait_until(space.gone, 900, "its pods are gone, while there is a node that ends them")
     few, many = costs[0], costs[-1]
     growth = many.pools / few.pools
     assert many.requests < 1, "at rest next to nothing is asked"
@@ -133,14 +152,14 @@ def test_cost_grows_no_faster_than_the_number_of_pools(
 def measured(space: Space, redis: Redis, meter: Meter, size: int) -> Cost:
     pods = size * fakes.PODS_A_POOL
     wait_until(lambda: _quiet(meter), 300, "nothing changes any more")
-    began, cpu, commands = time.monotonic(), meter.cpu_seconds(), meter.commands()
-    ticks, spent, requests = _ticks(meter), _spent(meter), meter.requests()
-    wait_until(lambda: time.monotonic() - began >= _WINDOW_S, 60, "the window is over")
-    seconds, ticked = time.monotonic() - began, _ticks(meter) - ticks
-    at_rest = (meter.requests() - requests) / seconds
-    used = (meter.cpu_seconds() - cpu) / seconds
-    tick = (_spent(meter) - spent) / ticked * 1000
-    asked = (meter.commands() - commands) / ticked
+    first = meter.now()
+    wait_until(lambda: time.monotonic() - first.at >= _WINDOW_S, 60, "the window is over")
+    last = meter.now()
+    seconds, ticked = last.at - first.at, last.ticks - first.ticks
+    at_rest = (last.requests - first.requests) / seconds
+    used = (last.cpu - first.cpu) / seconds
+    tick = (last.spent - first.spent) / ticked * 1000
+    asked = (last.commands - first.commands) / ticked
     before = meter.requests()
     for n in range(_CHANGED):
         more = size + n  # never what it was
@@ -169,12 +188,13 @@ def _seen(space: Space, pool: str) -> bool:
     return bool(found.get("status", {}).get("observedGeneration") == generation)
 
 
-def _ticks(meter: Meter) -> float:
-    return meter.total("forq_operator_tick_seconds_count")
+def _total(found: Iterable[Sample], name: str) -> float:
+    return sum(sample.value for sample in found if sample.name == name)
 
 
-def _spent(meter: Meter) -> float:
-    return meter.total("forq_operator_tick_seconds_sum")
+def _requests(found: Iterable[Sample]) -> float:
+    named = [sample for sample in found if sample.name == "forq_operator_api_requests_total"]
+    return sum(sample.value for sample in named if sample.labels["resource"] != "leases")
 
 
 def _quiet(meter: Meter) -> bool:
