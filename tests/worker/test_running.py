@@ -143,6 +143,20 @@ def test_a_job_that_takes_long_does_not_keep_the_rest_of_its_batch(stage: Stage)
     assert other.stop() == 0
 
 
+def test_what_a_busy_worker_hands_back_keeps_its_order(stage: Stage) -> None:
+    q = stage.queue()
+    q.enqueue_many([call(jobs.nothing)] * 200)  # so that some are claimed ahead
+    q.enqueue(jobs.hold, stage.file(), 60)
+    q.enqueue_many(call(jobs.note, stage.file("order"), f"{n:02}") for n in range(30))
+    first = stage.start("-c", "1")
+    stage.pid_in()
+    first.says("handed back")
+    stage.start("-c", "1")
+    eventually(lambda: len(stage.lines("order")) == 30)
+    order = [line[1] for line in stage.lines("order")]
+    assert order == sorted(order)
+
+
 def test_two_workers_share_a_backlog_and_nothing_is_lost(stage: Stage) -> None:
     handles = stage.queue().enqueue_many(call(jobs.add, n, 0) for n in range(300))
     first, second = stage.start("--burst"), stage.start("--burst")

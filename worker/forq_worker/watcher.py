@@ -149,8 +149,7 @@ class Watcher:
             return
         self._dispatcher.pace.at_least(now - backlog[-1].since)
         while backlog and self.settler is not None:
-            # From the end: each goes to the very front of its queue.
-            self.settler.hand_back(backlog.pop())
+            self.settler.hand_back(backlog.popleft())  # together they keep their order
 
     def _reap_orphans(self) -> None:
         """Reap processes that were left to this one, as happens where it is a container's first."""
