@@ -1,4 +1,4 @@
-"""Jobs that run as they should, in both isolations."""
+"""Jobs that run as they should, in all isolations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.worker.conftest import alive, eventually
 if TYPE_CHECKING:
     from tests.worker.conftest import Stage
 
-ISOLATIONS = pytest.mark.parametrize("isolation", ["fork", "reuse"])
+ISOLATIONS = pytest.mark.parametrize("isolation", ["fork", "reuse", "async"])
 
 
 @ISOLATIONS
@@ -85,7 +85,7 @@ def test_a_job_knows_itself_and_its_progress_shows(stage: Stage) -> None:
     assert job.result(10) == {"id": job.id, "attempt": 1, "meta": {"a": 1}}
 
 
-@ISOLATIONS
+@pytest.mark.parametrize("isolation", ["fork", "reuse"])
 @pytest.mark.parametrize("new_session", [False, True])
 def test_what_a_job_leaves_behind_dies(stage: Stage, isolation: str, new_session: bool) -> None:
     worker = stage.start("--isolation", isolation, "--max-jobs", "1")
