@@ -132,7 +132,7 @@ def parse(resource: dict[str, Any], *, local: bool = False) -> Pool:
         queues=_queues(spec),
         template=merged(spec, local=local),
         concurrency=spec.integer("concurrency", 1, 1, 1024),
-        isolation=spec.choice("isolation", ("Fork", "Reuse")),
+        isolation=spec.choice("isolation", ("Fork", "Reuse", "Async")),
         preload=_preload(spec),
         job=_job(spec.child("job")),
         drain=spec.integer("drainSeconds", 540, 0, 86_400),

@@ -47,7 +47,7 @@ _CAUSES: tuple[tuple[type[ForqError], Cause], ...] = (
 _enter, _leave = current.set, current.reset
 
 #: What a function may return that has not run yet.
-_UNFINISHED = frozenset({CoroutineType, GeneratorType, AsyncGeneratorType})
+UNFINISHED = frozenset({CoroutineType, GeneratorType, AsyncGeneratorType})
 
 
 def load(name: str, codec: str, payload: bytes, allowed: Sequence[str] = ()) -> Loaded:
@@ -92,8 +92,8 @@ def call(
             except BaseException as error:  # noqa: BLE001 - all that the job raises is a value
                 raised = error
             else:
-                if type(value) in _UNFINISHED:
-                    return _unfinished(name, value)
+                if type(value) in UNFINISHED:
+                    return unfinished(name, value)
                 return encode_result(codec, value, limit=limit)
             finally:
                 _leave(before)
@@ -107,7 +107,8 @@ def call(
         raised = None  # or its traceback would keep this frame, and this frame the traceback
 
 
-def _unfinished(name: str, value: object) -> Failure:
+def unfinished(name: str, value: object) -> Failure:
+    """Return why `value`, whose type is among `UNFINISHED`, is no result."""
     if type(value) is CoroutineType:
         value.close()  # so that Python does not warn that it was never awaited
         hint = "write it as 'async def', and forq runs the coroutine"

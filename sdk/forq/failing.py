@@ -24,6 +24,7 @@ _MAX_FRAMES = 200
 
 #: Frames of these modules around the job's own are noise.
 _NOISE = (
+    "forq.acalling",
     "forq.calling",
     "forq.execution",
     "forq.resolving",

@@ -49,18 +49,18 @@ class Execution:
 
 def work(file: str, job: int, seconds: float) -> int:
     """Write down the start, take `seconds`, write down the end, and return the job's number."""
-    _append(file, _START, job)
+    start(file, job)
     time.sleep(seconds)
-    _append(file, _END, job)
+    end(file, job)
     return job
 
 
 def hold(file: str, job: int, until: str) -> int:
     """As `work`, until the file `until` exists."""
-    _append(file, _START, job)
+    start(file, job)
     while not os.path.exists(until):  # noqa: PTH110 - what runs in jobs imports little
         time.sleep(0.02)
-    _append(file, _END, job)
+    end(file, job)
     return job
 
 
@@ -108,6 +108,16 @@ class Journal:
         else:
             self.open.pop(key).end_ns = at_ns
             self.ended.add(job)
+
+
+def start(file: str, job: int) -> None:
+    """Write down that this process executes a job."""
+    _append(file, _START, job)
+
+
+def end(file: str, job: int) -> None:
+    """Write down that it has executed it."""
+    _append(file, _END, job)
 
 
 def _append(file: str, kind: int, job: int) -> None:

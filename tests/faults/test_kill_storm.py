@@ -8,13 +8,15 @@ import pytest
 import redis
 
 from forq import call
-from tests.faults import explaining, journal, storm
+from tests.faults import ajournal, explaining, journal, storm
 from tests.faults.fleet import Fleet
 from tests.store.invariants import assert_consistent
 from tests.worker.conftest import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
+    from typing import Any
 
     from forq.handle import Handle
     from tests.faults.book import Book
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 WORKERS = 3
 SLOTS = 2  # of each
+COROUTINES = 10  # likewise, where they are no processes
 LEASE = 2.0
 ODDS = (("executor", 6), ("zygote", 2), ("supervisor", 2))
 QUIET_S = 60.0  # many times the lease: what has not moved for so long is stuck
@@ -31,9 +34,10 @@ WAITING = 60  # jobs are enqueued in pieces, so that the queue is sometimes empt
 class Load:
     """Jobs that are enqueued in pieces, as they are executed."""
 
-    def __init__(self, stage: Stage, rng: Random, jobs: int) -> None:
+    def __init__(self, stage: Stage, rng: Random, jobs: int, work: Callable[..., Any]) -> None:
         self._client = stage.client
         self._queue = stage.queue()
+        self._work = work
         self._file = stage.file("journal")
         self._todo = list(enumerate(storm.durations(rng, jobs)))
         self.handles: list[Handle[int]] = []
@@ -44,25 +48,26 @@ class Load:
         finished = counts.succeeded + counts.failed + counts.canceled
         if self._todo and len(self.handles) - finished < WAITING:
             piece, self._todo = self._todo[:WAITING], self._todo[WAITING:]
-            calls = [call(journal.work, self._file, n, seconds) for n, seconds in piece]
+            calls = [call(self._work, self._file, n, seconds) for n, seconds in piece]
             self.handles += self._queue.enqueue_many(calls)
         return not self._todo and finished == len(self.handles)
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("isolation", ["fork", "reuse"])
+@pytest.mark.parametrize("isolation", ["fork", "reuse", "async"])
 def test_no_job_is_lost(stage: Stage, book: Book, long: bool, isolation: str) -> None:
     jobs, kills = (5000, 120) if long else (1500, 40)
     _, rng = storm.seeded()
-    load = Load(stage, rng, jobs)
+    module, slots = (ajournal, COROUTINES) if isolation == "async" else (journal, SLOTS)
+    load = Load(stage, rng, jobs, module.work)
     written = journal.Journal(stage.tmp / "journal")
 
     def launch(seat: int, number: int) -> Worker:
         # The first two come back under their names, as a pod's restarted container does.
         name = ("--name", f"storm-{seat}") if seat < 2 else ()
         return stage.start(
-            *("--isolation", isolation, "-c", str(SLOTS), "--max-recoveries", "10"),
-            *("--preload", "tests.faults.journal", "--log-level", "warning", *name),
+            *("--isolation", isolation, "-c", str(slots), "--max-recoveries", "10"),
+            *("--preload", module.__name__, "--log-level", "warning", *name),
             env={journal.WORKER: str(number)},
             lease=LEASE,
             preload=False,

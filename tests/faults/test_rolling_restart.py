@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from forq import call
-from tests.faults import explaining, journal, storm
+from tests.faults import ajournal, explaining, journal, storm
 from tests.worker.conftest import eventually
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Pool:
         self._name = queue
         self._queue = stage.queue(queue)
         self._options = options
+        self._jobs = ajournal if "async" in options else journal
         self._rng = rng
         self._numbers = count(1)
         self.journal = journal.Journal(stage.tmp / queue)
@@ -57,7 +58,7 @@ class Pool:
         number = next(self._numbers)
         worker = self._stage.start(
             *(self._name, "-c", str(SLOTS), "--name", f"{self._name}-{number}", *self._options),
-            *("--preload", "tests.faults.journal", "--log-level", "warning"),
+            *("--preload", self._jobs.__name__, "--log-level", "warning"),
             env={journal.WORKER: str(number)},
             lease=30,  # nothing here is recovered: a hand-back that fails is seen
             preload=False,
@@ -71,7 +72,7 @@ class Pool:
     def hold(self, jobs: int) -> None:
         """Enqueue jobs that run until `release`."""
         file = self._stage.file(self._name)
-        calls = [call(journal.hold, file, n, self._release) for n in range(jobs)]
+        calls = [call(self._jobs.hold, file, n, self._release) for n in range(jobs)]
         self.handles += self._queue.enqueue_many(calls)
 
     def release(self) -> None:
@@ -87,7 +88,7 @@ class Pool:
         if self.unfinished < WAITING:
             file, first = self._stage.file(self._name), len(self.handles)
             takes = storm.durations(self._rng, WAITING)
-            calls = [call(journal.work, file, first + n, s) for n, s in enumerate(takes)]
+            calls = [call(self._jobs.work, file, first + n, s) for n, s in enumerate(takes)]
             self.handles += self._queue.enqueue_many(calls)
 
     def is_ready(self) -> bool:
@@ -119,7 +120,7 @@ class Pool:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("isolation", ["fork", "reuse"])
+@pytest.mark.parametrize("isolation", ["fork", "reuse", "async"])
 def test_nothing_is_lost_or_spent(stage: Stage, book: Book, long: bool, isolation: str) -> None:
     rounds = 20 if long else 6
     _, rng = storm.seeded()

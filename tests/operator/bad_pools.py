@@ -69,7 +69,7 @@ BAD: tuple[Bad, ...] = (
     ),
     Bad("concurrency-0", {"spec.concurrency": 0}, ("spec.concurrency", "1")),
     Bad("concurrency-text", {"spec.concurrency": "4"}, ("spec.concurrency",)),
-    Bad("isolation", {"spec.isolation": "fork"}, ("spec.isolation", "Fork", "Reuse")),
+    Bad("isolation", {"spec.isolation": "fork"}, ("spec.isolation", "Fork", "Reuse", "Async")),
     Bad("preload", {"spec.preload": ["app/tasks.py"]}, ("spec.preload[0]",)),
     Bad("memory", {"spec.job": {"memoryLimit": "half a gig"}}, ("spec.job.memoryLimit",)),
     Bad("expected", {"spec.job": {"expectedSeconds": 0}}, ("spec.job.expectedSeconds", "0")),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from forq import client, codec, current, failing, optionchecks, retry, signing
 from forq.options import DEFAULTS, Placement
 from forq.store import layout
-from forq_worker.config import WorkerConfig
+from forq_worker.config import COROUTINES, WorkerConfig
 
 if TYPE_CHECKING:
     import click
@@ -119,7 +119,7 @@ def test_worker() -> None:
     }
     spoken = {
         "queues": "`default`",
-        "concurrency": "the CPUs granted",
+        "concurrency": f"the CPUs granted; {COROUTINES} under `async`",
         "lease": f"{config.lease:g} s",
         "grace": f"{config.grace:g} s",
         "kill_after": f"{config.kill_after:g} s",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from forq.handle import Handle
     from tests.worker.conftest import Stage
 
+ISOLATIONS = pytest.mark.parametrize("isolation", ["fork", "reuse", "async"])
 LEASE = 1.0
 SOON = LEASE + 5
 
@@ -27,7 +28,7 @@ def _failure(job: Handle[Any], seconds: float = 10) -> Any:
     return failed.value.failure
 
 
-@pytest.mark.parametrize("isolation", ["fork", "reuse"])
+@ISOLATIONS
 def test_a_killed_executor_costs_a_recovery_and_no_attempt(stage: Stage, isolation: str) -> None:
     stage.start("--isolation", isolation)
     job = stage.queue().enqueue(jobs.hold_once, stage.file(), 60)
@@ -37,8 +38,11 @@ def test_a_killed_executor_costs_a_recovery_and_no_attempt(stage: Stage, isolati
     assert (view.attempt, view.recoveries) == (1, 1)
 
 
-def test_a_killed_zygote_takes_its_executors_along_and_is_replaced(stage: Stage) -> None:
-    worker = stage.start("-c", "2")
+@ISOLATIONS
+def test_a_killed_zygote_takes_its_executors_along_and_is_replaced(
+    stage: Stage, isolation: str
+) -> None:
+    worker = stage.start("-c", "2", "--isolation", isolation)
     job = stage.queue().enqueue(jobs.hold_once, stage.file(), 60)
     executor = stage.pid_in()
     os.kill(worker.zygote, signal.SIGKILL)
@@ -49,8 +53,11 @@ def test_a_killed_zygote_takes_its_executors_along_and_is_replaced(stage: Stage)
     assert worker.stop() == 0
 
 
-def test_a_killed_supervisor_leaves_nothing_and_its_job_runs_elsewhere(stage: Stage) -> None:
-    worker = stage.start()
+@ISOLATIONS
+def test_a_killed_supervisor_leaves_nothing_and_its_job_runs_elsewhere(
+    stage: Stage, isolation: str
+) -> None:
+    worker = stage.start("--isolation", isolation)
     job = stage.queue().enqueue(jobs.hold_with_child, stage.file(), 60)
     executor, zygote = stage.pid_in(), worker.zygote
     child = int(stage.lines()[0][1])
@@ -71,9 +78,12 @@ def test_a_killed_supervisor_leaves_nothing_and_its_job_runs_elsewhere(stage: St
     assert alive(again)
 
 
-def test_a_stopped_supervisors_job_runs_elsewhere_and_its_report_is_refused(stage: Stage) -> None:
-    worker = stage.start(lease=LEASE)
-    other = stage.start(lease=LEASE)
+@ISOLATIONS
+def test_a_stopped_supervisors_job_runs_elsewhere_and_its_report_is_refused(
+    stage: Stage, isolation: str
+) -> None:
+    worker = stage.start("--isolation", isolation, lease=LEASE)
+    other = stage.start("--isolation", isolation, lease=LEASE)
     for each in (worker, other):
         each.is_warm()
     time.sleep(LEASE + 0.5)
@@ -163,7 +173,7 @@ def test_only_the_guilty_job_of_a_batch_is_blamed(stage: Stage) -> None:
         assert (job.refresh().attempt, job.refresh().recoveries) == (1, 0)
 
 
-@pytest.mark.parametrize("isolation", ["fork", "reuse"])
+@ISOLATIONS
 def test_sigterm_lets_a_job_finish_within_the_grace(stage: Stage, isolation: str) -> None:
     worker = stage.start("--grace", "10", "--isolation", isolation, "-c", "1")
     job = stage.queue().enqueue(jobs.hold, stage.file(), 1)
@@ -176,7 +186,7 @@ def test_sigterm_lets_a_job_finish_within_the_grace(stage: Stage, isolation: str
     assert not any(one.done() for one in waiting)
 
 
-@pytest.mark.parametrize("isolation", ["fork", "reuse"])
+@ISOLATIONS
 def test_past_the_grace_a_job_is_handed_back_to_the_front(stage: Stage, isolation: str) -> None:
     worker = stage.start("--grace", "0.3", "--isolation", isolation, "-c", "1")
     job = stage.queue().enqueue(jobs.hold, stage.file(), 60)
@@ -190,8 +200,9 @@ def test_past_the_grace_a_job_is_handed_back_to_the_front(stage: Stage, isolatio
     assert queued[0] == job.id.partition(":")[2]
 
 
-def test_a_second_signal_hands_back_at_once(stage: Stage) -> None:
-    worker = stage.start("--grace", "60")
+@ISOLATIONS
+def test_a_second_signal_hands_back_at_once(stage: Stage, isolation: str) -> None:
+    worker = stage.start("--grace", "60", "--isolation", isolation)
     job = stage.queue().enqueue(jobs.hold, stage.file(), 60)
     stage.pid_in()
     worker.kill(signal.SIGINT)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from forq import JobCanceled, JobFailed
-from tests.worker import jobs
+from tests.worker import coros, jobs
 from tests.worker.conftest import alive, eventually
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from forq.handle import Handle
     from tests.worker.conftest import Stage
 
-ISOLATIONS = pytest.mark.parametrize("isolation", ["fork", "reuse"])
+SWALLOWING = pytest.mark.parametrize(
+    ("isolation", "function"),
+    [("fork", jobs.swallow), ("reuse", jobs.swallow), ("async", coros.swallow)],
+)
 
 
 def _cause(job: Handle[Any], seconds: float = 10) -> str:
@@ -25,8 +28,14 @@ def _cause(job: Handle[Any], seconds: float = 10) -> str:
     return str(failed.value.failure.cause)
 
 
-@ISOLATIONS
-@pytest.mark.parametrize("function", [jobs.sleep, jobs.async_sleep])
+@pytest.mark.parametrize(
+    ("isolation", "function"),
+    [
+        *(("fork", function) for function in (jobs.sleep, jobs.async_sleep)),
+        *(("reuse", function) for function in (jobs.sleep, jobs.async_sleep)),
+        ("async", jobs.async_sleep),
+    ],
+)
 def test_a_job_over_its_time_limit_gets_job_timeout(
     stage: Stage, isolation: str, function: Callable[[float], Any]
 ) -> None:
@@ -46,15 +55,17 @@ def test_a_coroutine_cleans_up_at_its_time_limit(stage: Stage) -> None:
     assert stage.lines()[0][1] == "cleaned"
 
 
-@ISOLATIONS
-def test_a_job_that_swallows_job_timeout_is_killed(stage: Stage, isolation: str) -> None:
+@SWALLOWING
+def test_a_job_that_swallows_job_timeout_is_killed(
+    stage: Stage, isolation: str, function: Callable[[str], Any]
+) -> None:
     stage.start("--isolation", isolation, "--kill-after", "0.4")
-    job = stage.queue().options(timeout=0.4).enqueue(jobs.swallow, stage.file())
+    job = stage.queue().options(timeout=0.4).enqueue(function, stage.file())
     assert _cause(job) == "timeout"
     assert len(stage.lines()) == 2  # JobTimeout was raised in it, once
 
 
-@ISOLATIONS
+@pytest.mark.parametrize("isolation", ["fork", "reuse", "async"])
 def test_a_job_in_c_code_is_killed(stage: Stage, isolation: str) -> None:
     stage.start("--isolation", isolation, "--kill-after", "0.4")
     job = stage.queue().options(timeout=0.3).enqueue(jobs.sleep_in_c, 30)
@@ -69,10 +80,14 @@ def test_a_job_over_its_memory_limit_is_killed_and_the_worker_lives(stage: Stage
     worker.says("its limit is 100 MiB")
 
 
-@ISOLATIONS
-def test_canceling_a_running_job_stops_it(stage: Stage, isolation: str) -> None:
+@pytest.mark.parametrize(
+    ("isolation", "function"), [("fork", jobs.hold), ("reuse", jobs.hold), ("async", coros.hold)]
+)
+def test_canceling_a_running_job_stops_it(
+    stage: Stage, isolation: str, function: Callable[[str, float], int]
+) -> None:
     stage.start("--isolation", isolation)
-    job = stage.queue().enqueue(jobs.hold, stage.file(), 60)
+    job = stage.queue().enqueue(function, stage.file(), 60)
     stage.pid_in()
     assert job.cancel()
     with pytest.raises(JobCanceled):
@@ -80,9 +95,12 @@ def test_canceling_a_running_job_stops_it(stage: Stage, isolation: str) -> None:
     assert stage.queue().enqueue(jobs.add, 1, 1).result(5) == 2
 
 
-def test_canceling_a_job_that_does_not_listen_kills_it(stage: Stage) -> None:
-    stage.start("--kill-after", "0.4")
-    job = stage.queue().enqueue(jobs.swallow, stage.file())
+@SWALLOWING
+def test_canceling_a_job_that_does_not_listen_kills_it(
+    stage: Stage, isolation: str, function: Callable[[str], Any]
+) -> None:
+    stage.start("--isolation", isolation, "--kill-after", "0.4")
+    job = stage.queue().enqueue(function, stage.file())
     pid = stage.pid_in()
     job.cancel()
     with pytest.raises(JobCanceled):

@@ -1,4 +1,4 @@
-"""Jobs that run as they should, in both isolations."""
+"""Jobs that run as they should, in all isolations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.worker.conftest import alive, eventually
 if TYPE_CHECKING:
     from tests.worker.conftest import Stage
 
-ISOLATIONS = pytest.mark.parametrize("isolation", ["fork", "reuse"])
+ISOLATIONS = pytest.mark.parametrize("isolation", ["fork", "reuse", "async"])
 
 
 @ISOLATIONS
@@ -85,7 +85,7 @@ def test_a_job_knows_itself_and_its_progress_shows(stage: Stage) -> None:
     assert job.result(10) == {"id": job.id, "attempt": 1, "meta": {"a": 1}}
 
 
-@ISOLATIONS
+@pytest.mark.parametrize("isolation", ["fork", "reuse"])
 @pytest.mark.parametrize("new_session", [False, True])
 def test_what_a_job_leaves_behind_dies(stage: Stage, isolation: str, new_session: bool) -> None:
     worker = stage.start("--isolation", isolation, "--max-jobs", "1")
@@ -141,6 +141,20 @@ def test_a_job_that_takes_long_does_not_keep_the_rest_of_its_batch(stage: Stage)
     assert not slow.done()
     assert slow.result(10)
     assert other.stop() == 0
+
+
+def test_what_a_busy_worker_hands_back_keeps_its_order(stage: Stage) -> None:
+    q = stage.queue()
+    q.enqueue_many([call(jobs.nothing)] * 200)  # so that some are claimed ahead
+    q.enqueue(jobs.hold, stage.file(), 60)
+    q.enqueue_many(call(jobs.note, stage.file("order"), f"{n:02}") for n in range(30))
+    first = stage.start("-c", "1")
+    stage.pid_in()
+    first.says("handed back")
+    stage.start("-c", "1")
+    eventually(lambda: len(stage.lines("order")) == 30)
+    order = [line[1] for line in stage.lines("order")]
+    assert order == sorted(order)
 
 
 def test_two_workers_share_a_backlog_and_nothing_is_lost(stage: Stage) -> None:

@@ -201,10 +201,17 @@ def test_settings_come_from_the_environment_too(stage: Stage) -> None:
     assert "env-worker: queues one, two; 3 slots" in done.stderr
 
 
-def test_a_change_of_the_code_is_loaded_and_running_jobs_finish(stage: Stage) -> None:
+@pytest.mark.parametrize("isolation", ["fork", "async"])
+def test_a_change_of_the_code_is_loaded_and_running_jobs_finish(
+    stage: Stage, isolation: str
+) -> None:
     module = stage.tmp / "changing.py"
     module.write_text("import time\ndef f(seconds):\n    time.sleep(seconds)\n    return 'old'\n")
-    worker = stage.start("--watch", "--preload", "changing", cwd=stage.tmp, preload=False)
+    worker = stage.start(
+        *("--watch", "--preload", "changing", "--isolation", isolation),
+        cwd=stage.tmp,
+        preload=False,
+    )
     q = stage.queue()
     first = q.enqueue("changing:f", 0)
     assert first.result(10) == "old"

@@ -103,7 +103,7 @@ def test_all_that_is_in_a_pod_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (heard(monkeypatch, without) == config) == (name == "FORQ_POOL"), name
 
 
-@pytest.mark.parametrize("isolation", ["Fork", "Reuse"])
+@pytest.mark.parametrize("isolation", ["Fork", "Reuse", "Async"])
 def test_each_isolation_of_a_pool_is_one_of_the_worker(
     monkeypatch: pytest.MonkeyPatch, isolation: str
 ) -> None:

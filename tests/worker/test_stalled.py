@@ -15,7 +15,7 @@ from tests.worker.conftest import ROOT, children, eventually
 if TYPE_CHECKING:
     from tests.worker.conftest import Stage, Worker
 
-pytestmark = pytest.mark.parametrize("isolation", ["fork", "reuse"])
+pytestmark = pytest.mark.parametrize("isolation", ["fork", "reuse", "async"])
 
 
 def _start_with_slow_hook(stage: Stage, isolation: str) -> Worker:
@@ -52,7 +52,7 @@ def test_an_executor_is_used_when_its_slow_hook_has_ended(stage: Stage, isolatio
 
 def test_an_idle_executor_that_is_stopped_is_replaced(stage: Stage, isolation: str) -> None:
     worker = stage.start("-c", "1", "--isolation", isolation)
-    seats = 3 if isolation == "fork" else 1
+    seats = {"fork": 3, "reuse": 1, "async": 3}[isolation]
     eventually(lambda: len(children(worker.zygote)) == seats)
     assert stage.queue().enqueue(jobs.add, 1, 1).result(10) == 2
     eventually(lambda: len(children(worker.zygote)) == seats)

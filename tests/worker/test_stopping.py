@@ -34,7 +34,7 @@ def _terminate_twice(worker: Worker) -> None:
     worker.kill(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("isolation", ["fork", "reuse"])
+@pytest.mark.parametrize("isolation", ["fork", "reuse", "async"])
 def test_a_second_signal_does_not_cut_off_a_report(
     stage: Stage, start_redis: Any, isolation: str
 ) -> None:
@@ -56,7 +56,7 @@ def test_a_second_signal_does_not_cut_off_a_report(
         assert len(stage.lines()) == 2
 
 
-@pytest.mark.parametrize("isolation", ["fork", "reuse"])
+@pytest.mark.parametrize("isolation", ["fork", "reuse", "async"])
 def test_a_report_that_nobody_takes_costs_a_recovery_and_not_the_job(
     stage: Stage, start_redis: Any, isolation: str
 ) -> None:

@@ -68,13 +68,20 @@ _LOG_LEVELS = ("debug", "info", "warning", "error")
     "forq worker high low -c 8            # 'low' only while 'high' is empty",
     "forq worker --preload app.tasks      # import once, not in each process",
     "forq worker --isolation reuse        # tiny jobs: 1,000 of them a process",
+    "forq worker --isolation async        # coroutines: 100 at a time in one process",
 )
 @click.argument("queues", nargs=-1, metavar="[QUEUES]...", envvar="FORQ_QUEUES", callback=_words)
-@_option("--concurrency", "Jobs at the same time.  [default: the CPUs granted]", "-c", type=int)
+@_option(
+    "--concurrency",
+    "Jobs at the same time.  [default: the CPUs granted; 100 under async]",
+    "-c",
+    type=int,
+)
 @_option(
     "--isolation",
-    "A fresh process for each job (fork, the default), or for many (reuse).",
-    type=click.Choice(["fork", "reuse"]),
+    "A fresh process for each job (fork, the default), for many in turn (reuse), or one for all"
+    " at once, as coroutines (async).",
+    type=click.Choice(["fork", "reuse", "async"]),
 )
 @_option("--max-jobs", "Jobs a process runs under reuse.  [default: 1000]", type=int)
 @_option(
@@ -126,7 +133,7 @@ def worker(ctx: click.Context, /, **given: Any) -> int:
             f"the worker runs on Linux only, and this is {sys.platform}: enqueue from here, and"
             " run the worker in a container or on a Linux machine"
         )
-    from forq_worker.config import WorkerConfig  # noqa: PLC0415 - keeps the help light
+    from forq_worker.config import COROUTINES, WorkerConfig  # noqa: PLC0415 - keeps the help light
 
     settings = ctx.ensure_object(Settings)
     chosen = {
@@ -138,6 +145,8 @@ def worker(ctx: click.Context, /, **given: Any) -> int:
         chosen["url"] = settings.url
     if settings.namespace:
         chosen["namespace"] = settings.namespace
+    if chosen.get("isolation") == "async":
+        chosen.setdefault("concurrency", COROUTINES)
     if pod := os.environ.get("FORQ_POD"):
         chosen.setdefault("name", worker_of_pod(pod))
     config = WorkerConfig(

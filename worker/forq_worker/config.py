@@ -15,11 +15,14 @@ from forq.errors import InvalidOption
 from forq.names import check_queue
 from forq_worker.cgroup import cpus_granted
 
-Isolation = Literal["fork", "reuse"]
+Isolation = Literal["fork", "reuse", "async"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 MIB = 1024 * 1024
+
+#: Slots under ``async``, where they are no processes.
+COROUTINES = 100
 
 #: A token is ``worker/nonce`` (17 characters more) and no value in a job's hash is over 64 bytes.
 NAME = re.compile(r"[A-Za-z0-9._-]{1,46}\Z")
@@ -48,7 +51,8 @@ class WorkerConfig:
 
     #: Jobs that run at the same time.
     concurrency: int = field(default_factory=cpus_granted)
-    #: ``fork``: a fresh process for each job. ``reuse``: `max_jobs` jobs a process.
+    #: ``fork``: a fresh process for each job. ``reuse``: `max_jobs` jobs a process, one after the
+    #: other. ``async``: all jobs in one process, as coroutines of one event loop.
     isolation: Isolation = "fork"
     #: Jobs a process runs under ``reuse`` before it is replaced.
     max_jobs: int = 1000
@@ -94,6 +98,11 @@ class WorkerConfig:
     def jobs_per_executor(self) -> int:
         """How many jobs one executor runs: fork per job is reuse with a maximum of one."""
         return 1 if self.isolation == "fork" else self.max_jobs
+
+    @property
+    def coroutines(self) -> int:
+        """How many jobs one executor runs at the same time; 0: one after the other."""
+        return self.concurrency if self.isolation == "async" else 0
 
     def validate(self) -> None:
         """Raise InvalidOption for what cannot work, alone or together."""

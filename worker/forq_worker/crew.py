@@ -15,9 +15,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from forq_worker import lanes, messages, processes, words
+from forq_worker import lanes, messages, processes, table, words
 from forq_worker.messages import Ended, Setup
 from forq_worker.seats import Seat
+from forq_worker.table import Table
 from forq_worker.words import Words
 
 if TYPE_CHECKING:
@@ -47,8 +48,11 @@ class Crew:
     """One zygote, its seats, and the shared words."""
 
     def __init__(self, seats: int, setup: Setup, boss: Boss) -> None:
-        self.words = Words.create(seats)
+        self.words = Words.create(table.words_for(seats, setup.coroutines))
         self.seats = [Seat(number, self) for number in range(seats)]
+        if setup.coroutines:
+            for seat in self.seats:
+                seat.share(Table(self.words.cells, seats, seat.number, setup.coroutines))
         self.ready = False
         self.closing = False  # told to end
         self.retired = False  # gets no more jobs
@@ -160,6 +164,11 @@ class Crew:
         """Kill the executor in `seat` if it runs the job `number`."""
         seat.killed = (number, time.monotonic())
         self._order(messages.KILL, seat.number, number)
+
+    def kill_process(self, seat: Seat, number: int) -> None:
+        """Kill the executor in `seat`, whatever it runs, for the sake of the job `number`."""
+        seat.killed = (number, time.monotonic())
+        self._order(messages.KILL_PROCESS, seat.number, seat.pid)
 
     def stop(self, seat: Seat, number: int) -> None:
         """Interrupt the executor in `seat` if it runs the job `number`."""

@@ -18,6 +18,7 @@ from forq_worker.outcome import Why
 from forq_worker.pace import Pace
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterable
 
     from forq.records import Claimed
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
     from forq_worker.settler import Settler
     from forq_worker.undertaker import Undertaker
 
-_MOST_BYTES = 512 * 1024  # of the bodies in one batch
+MOST_BYTES = 512 * 1024  # of the bodies in one batch
 _KILL_RACE_S = 1.0
 
 
 class Dispatcher:
-    """Hands jobs to executors."""
+    """Hands jobs to executors that run one after the other; `mingler` is about the others."""
 
     def __init__(
         self,
@@ -103,16 +104,21 @@ class Dispatcher:
             if seat is None:
                 return
             batch = self._open(self._batch(sharing))
-            if not batch:
-                continue
-            now = time.monotonic()
-            try:
-                seat.send(batch)
-            except OSError:  # the lane is full, or its zygote dead: its end is told soon
-                backlog.extendleft(held for held, _ in reversed(batch))
+            if batch and not self._send(seat, batch, backlog):
                 return
-            for held, _ in batch:
-                held.since = now
+
+    @staticmethod
+    def _send(seat: Seat, batch: list[tuple[Held, Order]], line: deque[Held]) -> bool:
+        """Send opened jobs; those that cannot be sent go back to their `line`."""
+        now = time.monotonic()
+        try:
+            seat.send(batch)
+        except OSError:  # the lane is full, or its zygote dead: its end is told soon
+            line.extendleft(held for held, _ in reversed(batch))
+            return False
+        for held, _ in batch:
+            held.since = now
+        return True
 
     def _crew(self) -> Crew | None:
         crew = self.crews[-1] if self.crews else None
@@ -142,7 +148,7 @@ class Dispatcher:
         size = len(batch[0].claimed.body)
         while len(batch) < most and backlog and not batch[0].claimed.recoveries:
             size += len(backlog[0].claimed.body)
-            if size > _MOST_BYTES or backlog[0].claimed.recoveries:
+            if size > MOST_BYTES or backlog[0].claimed.recoveries:
                 break
             batch.append(backlog.popleft())
         return batch
@@ -205,8 +211,9 @@ class Dispatcher:
 
     def hand_back_all(self) -> None:
         """Give back everything that has not been sent to an executor."""
-        while self._ledger.backlog:
-            self._settler.hand_back(self._ledger.backlog.popleft())
+        for line in (self._ledger.backlog, self._ledger.apart):
+            while line:
+                self._settler.hand_back(line.popleft())
 
     def take_back(self, crew: Crew) -> None:
         """Take back what no executor of a crew has started, and ask for what it has read."""
@@ -231,7 +238,7 @@ class Dispatcher:
         number, ordered = seat.killed
         late = time.monotonic() - ordered < _KILL_RACE_S and number not in (0, ended.number)
         for held in read:
-            if held.number != ended.number or (late and _was_killed(ended.status)):
+            if held.number != ended.number or (late and was_killed(ended.status)):
                 others.append(held)
                 continue
             why = held.condemned or (Why.STALE if ended.stale else None)
@@ -255,5 +262,6 @@ class Dispatcher:
         self.room.set()
 
 
-def _was_killed(status: int) -> bool:
+def was_killed(status: int) -> bool:
+    """Whether a wait status tells of SIGKILL."""
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL

@@ -38,6 +38,8 @@ from forq_worker.trial import Trial
 from forq_worker.words import CURRENT, EXITING, GIVE_BACK, PID, SERVING, TICK, base
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from forq_worker.lanes import Lane
     from forq_worker.messages import Setup
     from forq_worker.words import Cells
@@ -61,7 +63,7 @@ def become(executor: Executor, lane: Lane, seat: int, parent: int) -> NoReturn:
         # they inherit `on_terminate`, and Python forgets signals that come in a fork's middle.
         register_at_fork(before=_hold_term, after_in_parent=_release_term, after_in_child=_reset)
         if _forking:
-            _run_hooks(lane)
+            _run_hooks(executor, lane)
         executor.serve()
         code = 0
     except GONE:
@@ -145,6 +147,10 @@ class Executor:
         self._base = self._interrupts.base = base(seat)
         self._words[self._base + PID] = self.pid
 
+    def call_hook(self, hook: Callable[[], object]) -> None:
+        """Call an on_fork hook, before the first job."""
+        hook()
+
     def serve(self) -> None:
         """Run batches until there were jobs enough; ends the process with its supervisor."""
         left = self._jobs
@@ -168,7 +174,7 @@ class Executor:
                 report = partial(self._on_progress, order[0])
                 self._take(self._trial.run(order, alarm_ns, report))
             if self._watch:
-                self._tell_files()
+                self.tell_files()
             self.flush()
             self._words[self._base + CURRENT] = 0
         flush_output()
@@ -213,7 +219,8 @@ class Executor:
         self._notes.append([messages.PROGRESS, number, text])
         self.flush()
 
-    def _tell_files(self) -> None:
+    def tell_files(self) -> None:
+        """Note which files have been imported, if there are more than before (``--watch``)."""
         if len(sys.modules) != self._known_modules:
             self._known_modules = len(sys.modules)
             self._notes.append([messages.FILES, preload.own_files()])
@@ -225,10 +232,10 @@ class Executor:
             self._lane.send(notes)
 
 
-def _run_hooks(lane: Lane) -> None:
+def _run_hooks(executor: Executor, lane: Lane) -> None:
     try:
         for hook in _forking:
-            hook()
+            executor.call_hook(hook)
     except BaseException as error:  # noqa: BLE001 - a user's hook may raise anything
         import traceback  # noqa: PLC0415 - only for the failure
 

@@ -87,9 +87,8 @@ def busy_ages(crews: Iterable[Crew], now: float) -> str:
     running: list[tuple[int, str]] = []
     for crew in crews:
         for seat in crew.seats:
-            held = seat.jobs.get(seat.current)
-            if held is not None:
-                running.append((int(seat.age(now)), held.claimed.queue))
+            for held, age in seat.running(now):
+                running.append((int(age), held.claimed.queue))
     ages: dict[str, list[str]] = {}
     for age, queue in sorted(running, reverse=True)[:_MOST_AGES]:
         ages.setdefault(queue, []).append(str(age))

@@ -16,6 +16,8 @@
     def say_goodbye() -> None:
         """Once, in the zygote, when the worker stops in order (not when it is killed)."""
 
+Under ``async`` an ``on_fork`` may be a coroutine function: it runs in the event loop of the jobs.
+
 What ``on_start`` opens is shared by all executors: no sockets, no threads there. An ``on_start``
 that raises ends the worker, with its traceback; an executor whose ``on_fork`` raises takes no
 job, and is tried again with back-off; an ``on_stop`` that raises is logged.

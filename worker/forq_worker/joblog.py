@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from forq.current import current
+
 if TYPE_CHECKING:
     import logging
 
@@ -24,6 +26,12 @@ def enter(setup: Setup, job: CurrentJob) -> None:
     """Say that this job's lines come now; set logging up if it has been imported meanwhile."""
     global _job  # noqa: PLW0603 - one executor runs one job at a time
     _job = job
+    if "logging" in _modules and not _installed:
+        install(setup)
+
+
+def look(setup: Setup) -> None:
+    """Set logging up if it has been imported meanwhile; its lines find their job by themselves."""
     if "logging" in _modules and not _installed:
         install(setup)
 
@@ -62,8 +70,9 @@ def _formatter(module: Any, setup: Setup) -> logging.Formatter:
     class JobFormatter(base):  # type: ignore[misc, valid-type] # known at run time only
         def format(self, record: logging.LogRecord) -> str:
             fields: dict[str, Any] = {}
-            if _job is not None:
-                fields = {"job": f"{_job.queue}:{_job.key}", "attempt": _job.attempt}
+            job = current.get(_job)  # a thread that the job started has no context of its own
+            if job is not None:
+                fields = {"job": f"{job.queue}:{job.key}", "attempt": job.attempt}
             if setup.log_format == "json":
                 fields |= {"worker": setup.worker, "logger": record.name}
             text = record.getMessage()

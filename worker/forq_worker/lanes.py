@@ -79,6 +79,10 @@ class Lane:
             data = _read_handle(ancillary)
         return unpackb(data, strict_map_key=False)
 
+    def never_wait(self) -> None:
+        """Have `send` raise BlockingIOError when the lane is full, instead of waiting."""
+        self._sock.setblocking(False)  # noqa: FBT003 - its own signature
+
     def close(self) -> None:
         """Close this end."""
         self._sock.close()

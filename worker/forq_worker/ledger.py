@@ -54,11 +54,12 @@ class Held:
 
 
 class Ledger:
-    """All of them, by number; and those that wait for a seat, in order."""
+    """All of them, by number; and those that wait for a seat, in order, in one of two lines."""
 
     def __init__(self) -> None:
         self.held: dict[int, Held] = {}
         self.backlog: deque[Held] = deque()
+        self.apart: deque[Held] = deque()  # likewise, but to share no process (``async`` only)
         self._last = 0
 
     def add(self, jobs: Iterable[Claimed], now: float) -> None:
@@ -78,6 +79,14 @@ class Ledger:
             held.seat, held.since = None, now
             self.held[held.number] = held
             self.backlog.appendleft(held)
+
+    def withdraw(self, held: Held) -> bool:
+        """Remove a job that waits for a seat; False when it does not (any more)."""
+        for line in (self.backlog, self.apart):
+            if held in line:
+                line.remove(held)
+                return True
+        return False
 
     def drop(self, held: Held) -> None:
         """Forget a job."""

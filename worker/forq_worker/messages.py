@@ -23,6 +23,7 @@ BROKEN = 4  #: [BROKEN, text]: the executor cannot work (its hook raised, and ho
 SETUP = "setup"  #: [SETUP, Setup]: the first order
 FORK = "fork"  #: [FORK, seat]: start an executor in a seat whose last one ended badly
 KILL = "kill"  #: [KILL, seat, number]: SIGKILL its process group if it runs that job
+KILL_PROCESS = "kill process"  #: [KILL_PROCESS, seat, pid]: the same, whatever that process runs
 STOP = "stop"  #: [STOP, seat, number]: interrupt it if it runs that job
 EXIT = "exit"  #: [EXIT]: kill all executors, run the stop hooks, end
 
@@ -45,6 +46,7 @@ class Setup(NamedTuple):
     preload: tuple[str, ...]
     hooks: tuple[str, ...]
     jobs_per_executor: int
+    coroutines: int  # how many run at the same time in an executor; 0: one job after the other
     lease_ns: int
     loading_ms: int  # how long a job may load; its own time limit begins with its code
     watch: bool

@@ -31,6 +31,8 @@ class Why(StrEnum):
     LEASE = "lease"  # the job is another worker's now
     DRAIN = "drain"  # the worker stops, and the job's grace is over
     STALE = "stale"  # the supervisor was silent for longer than a lease
+    BLOCKED = "blocked"  # it kept the event loop until the time limit of another was over
+    CROWDED = "crowded"  # jobs that share a process took more memory than the limit
 
 
 class Fate(StrEnum):
@@ -82,6 +84,12 @@ def fate_of(status: int, why: Why | None, *, oom: bool) -> tuple[Fate, Failure]:
     return Fate.LOST, Failure(Cause.KILLED, text, detail=number)
 
 
+def fate_of_sharer(status: int, why: Why | None, *, oom: bool) -> tuple[Fate, Failure]:
+    """Decide like `fate_of` on a job that may not be the one whose process ended so: it is lost."""
+    fate, failure = fate_of(status, why, oom=oom)
+    return (Fate.LOST if fate == Fate.FAILED else fate), failure
+
+
 _OURS: dict[Why, tuple[Fate, Failure]] = {
     Why.TIMEOUT: (
         Fate.FAILED,
@@ -90,6 +98,22 @@ _OURS: dict[Why, tuple[Fate, Failure]] = {
     Why.MEMORY: (
         Fate.FAILED,
         Failure(Cause.MEMORY, "the job took more memory than the worker's --memory-limit"),
+    ),
+    Why.BLOCKED: (
+        Fate.FAILED,
+        Failure(
+            Cause.TIMEOUT,
+            "the job kept the event loop of its process until the time limit of another job was"
+            " over, and was killed: it has to await, or to call what takes long by"
+            " asyncio.to_thread()",
+        ),
+    ),
+    Why.CROWDED: (
+        Fate.LOST,
+        Failure(
+            Cause.MEMORY,
+            "the jobs that shared a process took more memory than the worker's --memory-limit",
+        ),
     ),
     Why.CANCELED: (Fate.CANCELED, Failure(Cause.CANCELED, "canceled while it ran")),
     Why.LEASE: (Fate.DROP, Failure(Cause.KILLED, "the lease was lost")),

@@ -102,14 +102,12 @@ class Renewer:
         if held.condemned != Why.LEASE and self.log is not None:
             self.log.warning("lost its lease: another worker runs it", job=held.id)
         held.condemned = Why.LEASE
-        if held.seat is None and held in self._ledger.backlog:
-            self._ledger.backlog.remove(held)
+        if held.seat is None and self._ledger.withdraw(held):
             self._ledger.drop(held)
 
     def _cancel(self, held: Held) -> None:
         held.stop_since = time.monotonic()
         if held.seat is not None:
             held.seat.crew.stop(held.seat, held.number)
-        elif held in self._ledger.backlog and self.undertaker is not None:
-            self._ledger.backlog.remove(held)
+        elif self.undertaker is not None and self._ledger.withdraw(held):
             self.undertaker.cancel(held)

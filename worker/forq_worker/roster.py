@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from forq.errors import ConfigurationError
 from forq.options import DEFAULTS
 from forq_worker import messages
+from forq_worker.company import APART
 from forq_worker.crew import Crew
 from forq_worker.messages import Setup
 
@@ -58,7 +59,11 @@ class Roster:
 
     def _add(self) -> None:
         config = self._config
-        spares = 2 if config.isolation == "fork" else 0
+        seats = {
+            "fork": config.concurrency + 2,  # spares that are warm
+            "reuse": config.concurrency,
+            "async": 1 + APART,
+        }[config.isolation]
         setup = Setup(
             worker=config.name,
             namespace=config.namespace,
@@ -67,13 +72,14 @@ class Roster:
             preload=config.preload,
             hooks=config.hooks,
             jobs_per_executor=config.jobs_per_executor,
+            coroutines=config.coroutines,
             lease_ns=round(config.lease * 1e9),
             loading_ms=DEFAULTS.timeout_ms,
             watch=config.watch,
             log_format=config.log_format,
             log_level=config.log_level,
         )
-        crew = Crew(config.concurrency + spares, setup, self)
+        crew = Crew(seats, setup, self)
         self._stats.zygotes += 1
         self._dispatcher.crews.append(crew)
 
@@ -120,12 +126,13 @@ class Roster:
 
     def on_ended(self, crew: Crew, seat: Seat, ended: Ended) -> None:
         """Sort out an executor's end, and order its successor: at once, or after a pause."""
+        had_jobs = bool(ended.number) or seat.had_jobs
         self._dispatcher.on_ended(seat, ended)
         if crew.retired:
             self._end_if_idle(crew)
         if ended.error:
             self._log.error(f"cannot fork an executor: {ended.error}")
-        seat.broken = 0 if ended.number else seat.broken + 1
+        seat.broken = 0 if had_jobs else seat.broken + 1
         if seat.broken <= 1 and not ended.error:
             crew.fork(seat)
             return

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from forq_worker.crew import Crew
     from forq_worker.ledger import Held
     from forq_worker.messages import Order
+    from forq_worker.table import Table
 
 
 class Seat:
@@ -31,7 +32,9 @@ class Seat:
         self.away = False  # no executor, and none ordered: it is being thought about
         self.stalled = False  # its executor's on_fork hooks take long: it gets no jobs meanwhile
         self.waiting = (0, 0.0)  # the job that the executor is to begin next, and seen since when
+        self.heard = 0.0  # when it has said something last
         self.killed = (0, 0.0)  # the job whose kill was ordered last, and when
+        self.table: Table | None = None  # of an executor that runs many jobs at once
         self._words = crew.words.cells
         self._forks = 0  # as many had been forked when the last batch was sent
 
@@ -50,6 +53,27 @@ class Seat:
     def started_ns(self) -> int:
         """When that job started."""
         return self._words[self.base + words.STARTED]
+
+    def share(self, table: Table) -> None:
+        """Be the seat of an executor that runs many jobs at once: a full lane is no surprise."""
+        self.table = table
+        self.upper.never_wait()
+
+    @property
+    def had_jobs(self) -> bool:
+        """Whether the rows of an executor that has ended name jobs."""
+        return self.table is not None and bool(self.table.started())
+
+    def running(self, now: float) -> list[tuple[Held, float]]:
+        """Return the jobs that run now, and for how many seconds they have."""
+        if self.table is None:
+            held = self.jobs.get(self.current)
+            return [] if held is None else [(held, self.age(now))]
+        return [
+            (held, max(0.0, now - row.started_ns / 1e9))
+            for number, row in self.table.started().items()
+            if (held := self.jobs.get(number)) is not None
+        ]
 
     def age(self, now: float) -> float:
         """Return for how many seconds the job that runs now has run; 0 when none does."""
@@ -73,6 +97,8 @@ class Seat:
     def waited(self, now: float) -> float:
         """Return for how many seconds its executor has been seen not to begin its next job."""
         number = 0 if self.current else next(iter(self.jobs), 0)
+        if self.table is not None and number:  # between two steps no job is the current one
+            number = 0 if self.table.running else -1
         if not number or number != self.waiting[0]:
             self.waiting = (number, now)
         return now - self.waiting[1]

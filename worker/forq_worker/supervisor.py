@@ -23,6 +23,7 @@ from forq_worker.heartbeat import Heartbeat
 from forq_worker.ledger import Ledger
 from forq_worker.link import Link
 from forq_worker.logs import Log
+from forq_worker.mingler import Mingler
 from forq_worker.outcome import Why
 from forq_worker.renewer import Renewer
 from forq_worker.reporter import Reporter
@@ -57,7 +58,8 @@ class Supervisor:
         self.settler.reporter = Reporter(config, self.log, self.stats)
         clerk = Clerk(config)
         self.undertaker = Undertaker(clerk, self.ledger, self.settler, self.stats)
-        self.dispatcher = Dispatcher(config, self.ledger, self.settler, clerk, self.undertaker)
+        make = Mingler if config.isolation == "async" else Dispatcher
+        self.dispatcher = make(config, self.ledger, self.settler, clerk, self.undertaker)
         self.settler.on_settled = self.dispatcher.room.set
         self.claimer = Claimer(config, self.store, self.link, self.dispatcher)
         self.claimer.is_empty = lambda: not self.ledger.held and self.settler.idle

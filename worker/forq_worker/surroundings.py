@@ -1,5 +1,7 @@
 """What of an executor's process is put back after each job, where there are many: ``reuse``.
 
+Under ``async`` jobs run in between each other: only the signals are put back, also now and then.
+
 The signals on which forq's own limits depend, and what is cheap: the working directory and the
 umask. Nothing else of what a job does to its process is undone (docs/worker.md). Light: executors
 import it, and go through it between any two jobs.
@@ -38,12 +40,16 @@ class Surroundings:
 
     def restore(self) -> None:
         """Put it back as it was."""
-        for number, handler in self._handlers:
-            if getsignal(number) is not handler:
-                set_handler(number, handler)
-        pthread_sigmask(SIG_SETMASK, self._blocked)
+        self.restore_signals()
         umask(self._umask)
         try:
             chdir(self._folder)
         except OSError:
             return  # it is there no more
+
+    def restore_signals(self) -> None:
+        """Put back only what forq's own limits depend on."""
+        for number, handler in self._handlers:
+            if getsignal(number) is not handler:
+                set_handler(number, handler)
+        pthread_sigmask(SIG_SETMASK, self._blocked)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from forq_worker.messages import Setup
 
 _new = tuple.__new__
-_NO_OPTIONS = b"\x80"
-_NO_META: Mapping[str, Any] = MappingProxyType({})
+NO_OPTIONS = b"\x80"
+NO_META: Mapping[str, Any] = MappingProxyType({})
 
 
 class Trial:
@@ -50,9 +50,9 @@ class Trial:
             found: bytes | Failure = refusal(error)
         else:
             loaded_ns = monotonic_ns()
-            meta, description = _NO_META, ""
-            if options != _NO_OPTIONS:
-                meta, description = _about(options)
+            meta, description = NO_META, ""
+            if options != NO_OPTIONS:
+                meta, description = about(options)
             ends_ms = 0
             if timeout_ms:
                 ends_ms = time_ns() // 1_000_000 + timeout_ms - (loaded_ns - start) // 1_000_000
@@ -73,7 +73,7 @@ class Trial:
         return [DONE, number, False, wire.pack_failure(found), run_us, load_us]
 
 
-def _about(options: bytes) -> tuple[Mapping[str, Any], str]:
+def about(options: bytes) -> tuple[Mapping[str, Any], str]:
     """Read what a job may know of its options; the supervisor has checked them."""
     fields = wire.unpack_map(options)
     return MappingProxyType(fields.get("meta", {})), fields.get("description", "")

@@ -6,7 +6,7 @@ Also jobs that were canceled before they started, and jobs to be quarantined.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from forq.records import Cause, Failure
 from forq_worker import cgroup, outcome
@@ -14,7 +14,7 @@ from forq_worker.messages import Tally
 from forq_worker.outcome import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from forq.records import Claimed, Settlement
     from forq_worker.clerk import Clerk
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from forq_worker.outcome import Why
     from forq_worker.settler import Settler
     from forq_worker.stats import Stats
+
+
+class Dead(NamedTuple):
+    """A job that was running in a process with others when that ended.
+
+    `certain`: whatever ended the process was this job's doing, or had nothing to do with it.
+    """
+
+    held: Held
+    why: Why | None
+    started_ns: int
+    certain: bool = True
 
 
 class Undertaker:
@@ -36,11 +48,26 @@ class Undertaker:
 
     def bury(self, held: Held, status: int, why: Why | None, started_ns: int) -> None:
         """Report a job whose executor ended with `status` while it ran."""
-        kills = cgroup.oom_kills()
-        fate, failure = outcome.fate_of(status, why, oom=kills > self._oom_kills)
-        self._oom_kills = kills
+        fate, failure = outcome.fate_of(status, why, oom=self._was_for_memory())
         if why is not None:
             self._stats.kills[why.value] += 1
+        self._bury(held, fate, failure, started_ns)
+
+    def bury_all(self, dead: Sequence[Dead], status: int) -> None:
+        """Report the jobs that were running in one process which ended with `status`."""
+        oom = self._was_for_memory()
+        for reason in {why for _, why, _, _ in dead if why is not None}:
+            self._stats.kills[reason.value] += 1
+        for held, why, started_ns, certain in dead:
+            decide = outcome.fate_of if certain else outcome.fate_of_sharer
+            self._bury(held, *decide(status, why, oom=oom), started_ns)
+
+    def _was_for_memory(self) -> bool:
+        """Whether the kernel has killed for memory since this was asked last."""
+        before, self._oom_kills = self._oom_kills, cgroup.oom_kills()
+        return self._oom_kills > before
+
+    def _bury(self, held: Held, fate: Fate, failure: Failure, started_ns: int) -> None:
         if fate == Fate.DROP:
             self._ledger.drop(held)
         elif fate == Fate.HAND_BACK:

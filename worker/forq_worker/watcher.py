@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from forq.options import DEFAULTS
 from forq_worker import memory
 from forq_worker.outcome import Why
+from forq_worker.warden import Warden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,7 @@ class Watcher:
         self._ledger = ledger
         self._dispatcher = dispatcher
         self._log = log
+        self._warden = Warden(config, log)
         self._last = time.monotonic()
         self.on_away: Callable[[], None] = lambda: None  # this process was stopped for long
         self.stats: Stats | None = None
@@ -110,6 +112,10 @@ class Watcher:
         total = 0
         for crew in self._dispatcher.crews:
             for seat in crew.seats:
+                if seat.table is not None:
+                    if seat.jobs:
+                        total += self._warden.look(crew, seat, seat.table, now)
+                    continue
                 held = seat.jobs.get(seat.current) if seat.jobs else None
                 if held is None:
                     continue
@@ -119,6 +125,7 @@ class Watcher:
                     crew.kill(seat, held.number)
         if self.stats is not None:
             self.stats.memory = total
+            self.stats.memory_peak = max(self.stats.memory_peak, self._warden.peak)
 
     def _check_time(self, held: Held, seat: Seat, now: float) -> None:
         grace = self._config.kill_after
@@ -149,8 +156,7 @@ class Watcher:
             return
         self._dispatcher.pace.at_least(now - backlog[-1].since)
         while backlog and self.settler is not None:
-            # From the end: each goes to the very front of its queue.
-            self.settler.hand_back(backlog.pop())
+            self.settler.hand_back(backlog.popleft())  # together they keep their order
 
     def _reap_orphans(self) -> None:
         """Reap processes that were left to this one, as happens where it is a container's first."""

@@ -30,6 +30,7 @@ PID = 3  #: the executor's process
 FORKS = 4  #: how many executors this seat has had
 STOP = 5  #: number of the job that the supervisor wants stopped (canceled)
 SERVING = 6  #: 1 when this executor's on_fork hooks have run: it reads its lane, or runs jobs
+RUNNING = 7  #: how many coroutines have started and not ended (``async`` only)
 _SEAT = 8
 
 #: CURRENT of an executor that ends by its own plan (its number of jobs is done).
@@ -49,17 +50,17 @@ class Cells(Protocol):
 class Words:
     """The shared memory of one zygote and its executors; index `cells` with the constants above."""
 
-    def __init__(self, fd: int, seats: int) -> None:
+    def __init__(self, fd: int) -> None:
         self.fd = fd
-        self._memory = mmap.mmap(fd, _size(seats))
+        self._memory = mmap.mmap(fd, 0)  # all of it
         self.cells: memoryview[int] = memoryview(self._memory).cast("Q")
 
     @classmethod
     def create(cls, seats: int) -> Words:
-        """Make new shared memory for `seats` executors."""
+        """Make new shared memory for `seats` executors (or for rows: see ``table``)."""
         fd = os.memfd_create("forq-words")
-        os.ftruncate(fd, _size(seats))
-        return cls(fd, seats)
+        os.ftruncate(fd, 8 * base(seats))
+        return cls(fd)
 
     def close(self) -> None:
         """Unmap the memory and close its descriptor."""
@@ -71,7 +72,3 @@ class Words:
 def base(seat: int) -> int:
     """Return the index of the first word of a seat."""
     return _HEADER + _SEAT * seat
-
-
-def _size(seats: int) -> int:
-    return 8 * base(seats)

@@ -45,7 +45,7 @@ class Zygote:
         self._words = shared.cells
         self._lanes = lanes
         self._setup = messages.tuples(control.receive()[1])
-        self._executor = executor.Executor(shared.cells, self._setup)
+        self._executor = self._make_executor(shared)
         self._pid = os.getpid()
         self._seats: dict[int, int] = {}  # pid → seat
         self._own = set[int]()  # processes that preloaded modules started: not orphans
@@ -54,6 +54,13 @@ class Zygote:
         self._wakener.setblocking(False)  # noqa: FBT003 - its own signature
         self._wake.setblocking(False)  # noqa: FBT003 - as above
         self._executor.foreign = (control.fileno(), self._wake.fileno(), self._wakener.fileno())
+
+    def _make_executor(self, shared: Words) -> executor.Executor:
+        if not self._setup.coroutines:
+            return executor.Executor(shared.cells, self._setup)
+        from forq_worker.loop import LoopExecutor  # noqa: PLC0415 - it imports asyncio
+
+        return LoopExecutor(shared.cells, self._setup, len(self._lanes))
 
     def run(self) -> NoReturn:
         """Preload, fork, and serve until the supervisor says so or is gone."""
@@ -98,7 +105,8 @@ class Zygote:
             return False
         self._own = set(processes.children())
         files = preload.own_files() if setup.watch else []
-        rehearsal.rehearse(setup, _REHEARSALS)
+        if not setup.coroutines:
+            rehearsal.rehearse(setup, _REHEARSALS)
         preload.settle_memory()
         self._words[ZYGOTE_TICK] = monotonic_ns()
         self._control.send([messages.READY, files, processes.threads()])
@@ -136,6 +144,9 @@ class Zygote:
             self._fork(rest[0])
         elif verb == messages.KILL:
             self._kill(rest[0], rest[1])
+        elif verb == messages.KILL_PROCESS:
+            if self._seats.get(rest[1]) == rest[0]:
+                kill_group(rest[1])
         elif verb == messages.STOP:
             pid = self._running(rest[0], rest[1])
             if pid:
@@ -203,7 +214,7 @@ class Zygote:
         """Look after what nobody reports: a silent supervisor, orphans in other sessions."""
         if now - self._words[words.TICK] > self._setup.lease_ns:
             for pid, seat in self._seats.items():
-                if self._words[base(seat) + CURRENT]:
+                if self._words[base(seat) + CURRENT] or self._words[base(seat) + words.RUNNING]:
                     self._stale.add(pid)
                     kill_group(pid)
         for pid in processes.children():
@@ -247,7 +258,7 @@ def main() -> NoReturn:
     processes.adopt_orphans()
     for fd in (control, shared, *lanes):
         os.set_inheritable(fd, False)  # noqa: FBT003 - its own signature
-    zygote = Zygote(inherited(control), Words(shared, len(lanes)), [inherited(n) for n in lanes])
+    zygote = Zygote(inherited(control), Words(shared), [inherited(n) for n in lanes])
     zygote.run()
 
 
