@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from forq import calls, manage
+from forq import calls, combining, manage
 from forq.calls import Call
 from forq.configured import default
 from forq.endings import Ended, Ref, ended, too_late, was_canceled
-from forq.enqueueing import CHUNK, QueueBase, submit, submit_many
+from forq.enqueueing import CHUNK, QueueBase, submit_many
 from forq.names import split_id
 from forq.records import State
 
@@ -129,7 +129,7 @@ class AsyncQueue(QueueBase):
         if calls.detour is not None:
             handle: AsyncHandle[Any] = await calls.detour.atake(self, packed)
             return handle
-        await client.aperform(submit(client, self.name, [packed]))
+        await combining.enqueue(client, self.name, packed)
         return AsyncHandle(self._ref(packed, client))
 
     async def enqueue_many(

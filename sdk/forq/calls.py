@@ -23,7 +23,7 @@ from typing import (
 from forq.codec import encode_call
 from forq.errors import InvalidOption
 from forq.importable import Function, bind, describe
-from forq.options import NOTHING, UNSET, Options, merge, pack_options
+from forq.options import NOTHING, PLAIN, UNSET, Options, merge, pack_options
 from forq.records import NewJob
 from forq.signing import Place
 from forq.wire import Body, pack_body
@@ -141,19 +141,20 @@ def pack(wanted: Call[Any], packing: Packing, key: str, nonce: str) -> Packed:
     fn = wanted.fn
     function = describe(fn)
     arguments = bind(function, wanted.args, wanted.kwargs)
+    payload = encode_call(packing.codec, function, arguments, limit=packing.max_payload)
     given = packing.given if wanted.given is NOTHING else wanted.given.over(packing.given)
     options = merge(given, getattr(fn, TASK_OPTIONS, NOTHING), packing.base)
-    if options.id is not UNSET:
-        key, nonce = options.id, wanted.nonce or nonce
-    body = Body(
-        function=function.name,
-        codec=packing.codec,
-        payload=encode_call(packing.codec, function, arguments, limit=packing.max_payload),
-        options=pack_options(options.job()),
-    )
+    if options is NOTHING:  # as most are; what follows comes to the same
+        placement = PLAIN
+        body = Body(function.name, packing.codec, payload)
+    else:
+        if options.id is not UNSET:
+            key, nonce = options.id, wanted.nonce or nonce
+        placement = options.placement()
+        body = Body(function.name, packing.codec, payload, pack_options(options.job()))
     if packing.keyring:
         body = packing.keyring.sign_job(body, Place(packing.namespace, packing.queue, key))
-    return Packed(NewJob(key, nonce, pack_body(body), *options.placement()), function, options)
+    return Packed(NewJob(key, nonce, pack_body(body), *placement), function, options)
 
 
 def standing(options: Options, where: str) -> Options:

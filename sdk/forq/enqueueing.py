@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from forq import codec as codecs
-from forq.calls import Call, Packing, new_nonce, pack, standing
+from forq.calls import Call, Packing, pack, standing
 from forq.client import Client
 from forq.configured import default
 from forq.endings import Ref
@@ -39,7 +39,7 @@ _MAX_CHUNK = 10_000
 class QueueBase:
     """The name, the client and the options of a queue."""
 
-    __slots__ = ("_base", "_client", "_codec", "_given", "name")
+    __slots__ = ("_base", "_client", "_codec", "_given", "_packing", "_packs_for", "name")
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class QueueBase:
         self._codec = None if codec is None else codecs.get(codec).name
         self._base = standing(Options(**options), "queue") if options else NOTHING
         self._given = NOTHING
+        self._packs_for: Client | None = None
 
     @property
     def client(self) -> Client:
@@ -91,7 +92,7 @@ class QueueBase:
         """Return this queue as a `kind`, with other options of the call site."""
         bound = kind.__new__(kind)
         bound.name, bound._client, bound._codec = self.name, self._client, self._codec  # noqa: SLF001
-        bound._base, bound._given = self._base, given  # noqa: SLF001 - one of us
+        bound._base, bound._given, bound._packs_for = self._base, given, None  # noqa: SLF001 - one of us
         return bound
 
     def _key(self) -> tuple[Any, ...]:
@@ -100,18 +101,20 @@ class QueueBase:
     def _packed(self, wanted: Call[Any], client: Client) -> Packed:
         if not isinstance(wanted, Call):
             raise InvalidOption(f"enqueue_many takes calls, call(fn, …), not {wanted!r}")
-        packing = Packing(
-            self.name,
-            client.namespace,
-            self._codec or client.codec,
-            client.keyring,
-            client.max_payload,
-            self._base,
-            self._given,
-        )
-        return pack(
-            wanted, packing, new_ulid(time.time_ns() // 1_000_000, os.urandom(10)), new_nonce()
-        )
+        if self._packs_for is not client:
+            self._packing = Packing(
+                self.name,
+                client.namespace,
+                self._codec or client.codec,
+                client.keyring,
+                client.max_payload,
+                self._base,
+                self._given,
+            )
+            self._packs_for = client
+        chance = os.urandom(18)
+        key = new_ulid(time.time_ns() // 1_000_000, chance[:10])
+        return pack(wanted, self._packing, key, chance[10:].hex())
 
     def _ref(self, packed: Packed, client: Client) -> Ref:
         return Ref(client, self.name, packed.job.key, self._codec or client.codec)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import sys
-from types import BuiltinFunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forq.errors import FunctionNotFound, NotAllowed, NotImportable, WrongArguments
-from forq.resolving import TASK, find, home_of, is_coroutine_function, split_name
+from forq.resolving import TASK, at_hand, find, home_of, is_coroutine_function, split_name
 
 if TYPE_CHECKING:
     import inspect
@@ -64,10 +64,22 @@ def describe(target: Callable[..., Any] | str) -> Function:
             args=inner.args + target.args, kwargs={**inner.kwargs, **target.keywords}
         )
     function = getattr(target, TASK, target)
+    if type(function) is FunctionType:
+        known = _described(function, function.__module__, function.__qualname__)
+        if at_hand(known.name) is function:
+            return known
     _refuse_what_cannot_travel(target, function)
     name = _name(function)
     _check_that_it_leads_back(name, function)
     return Function(name, function, _shape(function), is_coroutine_function(function))
+
+
+@functools.lru_cache(maxsize=1024)
+def _described(function: FunctionType, _module: str, _qualname: str) -> Function:
+    """Return what depends on a function, and where it says that it is, alone."""
+    _refuse_what_cannot_travel(function, function)
+    name = _name(function)
+    return Function(name, function, _make_shape(function), is_coroutine_function(function))
 
 
 def bind(
@@ -77,7 +89,7 @@ def bind(
 
     Raises :class:`WrongArguments` when they do not fit the signature.
     """
-    merged = (*function.args, *args)
+    merged = (*function.args, *args) if function.args else tuple(args)
     named = {**function.kwargs, **kwargs}
     shape = function.shape
     if shape is None or (not named and shape.fewest <= len(merged) <= shape.most):

@@ -6,6 +6,7 @@ Pure but for the randomness and the clock that :func:`new_ulid` is given.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from forq.errors import InvalidOption
 
@@ -16,6 +17,8 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 JOB_KEY = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}\Z")
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+#: Two characters for each ten bits.
+_PAIRS = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
 
 
 def check_queue(name: str) -> str:
@@ -41,8 +44,18 @@ def new_ulid(now_ms: int, entropy: bytes) -> str:
 
     `now_ms` is Unix time in milliseconds; `entropy` is 10 random bytes.
     """
-    number = (now_ms << 80) | int.from_bytes(entropy, "big")
-    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+    number = int.from_bytes(entropy, "big")
+    return (
+        f"{_date(now_ms)}{_PAIRS[number >> 70]}{_PAIRS[number >> 60 & 1023]}"
+        f"{_PAIRS[number >> 50 & 1023]}{_PAIRS[number >> 40 & 1023]}{_PAIRS[number >> 30 & 1023]}"
+        f"{_PAIRS[number >> 20 & 1023]}{_PAIRS[number >> 10 & 1023]}{_PAIRS[number & 1023]}"
+    )
+
+
+@lru_cache(maxsize=1)
+def _date(now_ms: int) -> str:
+    """Return the ten characters for the time: many jobs are made within one millisecond."""
+    return "".join(_PAIRS[now_ms >> shift & 1023] for shift in (40, 30, 20, 10, 0))
 
 
 def split_id(public_id: str) -> tuple[str, str]:

@@ -66,6 +66,10 @@ class Placement(NamedTuple):
     ttl_ms: int = 0
 
 
+#: Where a job goes of which nobody said anything.
+PLAIN: Final = Placement()
+
+
 class OptionArguments(TypedDict, total=False):
     """The options as keyword arguments, for type checkers."""
 
@@ -169,6 +173,8 @@ class Options(_Fields):
 
 def merge(call: Options, task: Options, queue: Options) -> Options:
     """Merge the layers: the call site beats the task, which beats the queue."""
+    if call is NOTHING and task is NOTHING:
+        return queue
     return call.over(task).over(queue)
 
 

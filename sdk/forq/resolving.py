@@ -34,7 +34,7 @@ def resolve(name: str, allowed: Sequence[str] = ()) -> Callable[..., Any]:
     :class:`NotAllowed`, or :class:`FunctionNotFound` with what to do.
     """
     if not allowed:
-        found = _at_hand(name)
+        found = at_hand(name)
         if found is not None:
             return found
     found = find(name, allowed)
@@ -47,7 +47,7 @@ def resolve(name: str, allowed: Sequence[str] = ()) -> Callable[..., Any]:
     return function
 
 
-def _at_hand(name: str) -> Callable[..., Any] | None:
+def at_hand(name: str) -> Callable[..., Any] | None:
     """Return a plain function of an imported module, or None: for `resolve` to look closer.
 
     Most jobs are that, and in a worker's fork each further step costs copied pages.

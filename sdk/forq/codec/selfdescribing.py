@@ -56,7 +56,7 @@ class SelfDescribing:
         """Encode the value; raises Refused."""
         try:
             try:
-                if type(value) in _ATOMS:
+                if type(value) in _ATOMS or _is_plain_call(value):
                     return _pack(value)
                 return _pack(_Lowering(wide=False).lower(value))
             except OverflowError:
@@ -96,6 +96,22 @@ class _ExtensionFound(Exception):
 
 def _leave_to_raising(_code: int, _data: bytes) -> object:
     raise _ExtensionFound
+
+
+def _is_plain_call(value: Any) -> bool:
+    """Whether it is a list and a map of plain items, as the arguments of most calls are."""
+    if type(value) is not list or len(value) != 2:  # noqa: PLR2004 - positional, and by name
+        return False
+    args, kwargs = value
+    if type(args) is not list or type(kwargs) is not dict:
+        return False
+    if not kwargs:
+        return _ATOMS.issuperset(map(type, args))
+    return (
+        _ATOMS.issuperset(map(type, args))
+        and _ATOMS.issuperset(map(type, kwargs))
+        and _ATOMS.issuperset(map(type, kwargs.values()))
+    )
 
 
 def _pack(value: object) -> bytes:

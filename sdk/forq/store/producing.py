@@ -34,7 +34,8 @@ class Producing(Layout):
         """
         args: list[Argument] = []
         for job in jobs:
-            args += (job.key, job.nonce, job.body, _options(job))
+            args += job[:3]
+            args.append("" if job[3:] == _PLAIN else _options(job))
         command = self._script("enqueue", queue, args, texts)
         if not replicas:
             return command
@@ -66,6 +67,4 @@ def _confirmed(ids: Sequence[str], wanted: int, confirmed: Confirmed) -> tuple[s
 
 
 def _options(job: NewJob) -> str:
-    if job[3:] == _PLAIN:
-        return ""
     return f"{job.priority:d} {job.at_front:d} {job.delay_ms:d} {job.due_ms:d} {job.ttl_ms:d}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from forq.errors import RedisUnavailable
@@ -18,7 +17,7 @@ from forq.store.listening import Listener
 from forq.store.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from forq.store.command import Command
     from forq.store.targets import Target
@@ -74,26 +73,21 @@ class Runner:
         if not commands:
             return []
         state = self._current()
-        with self._permit(state):
-            replies = state.transport.exchange([calls.by_digest(command) for command in commands])
-            again = calls.unknown(commands, replies)
-            if again:
-                texts = [calls.by_text(commands[index]) for index in again]
-                for index, reply in zip(again, state.transport.exchange(texts), strict=True):
-                    replies[index] = reply
-        return replies
-
-    @contextmanager
-    def _permit(self, state: _State) -> Iterator[None]:
         if not state.permits.acquire(timeout=_PATIENCE * self._timeout_s):
             raise RedisUnavailable(
                 f"all {self._max_connections} connections to Redis at {self.shown} were busy for "
                 f"{_PATIENCE * self._timeout_s:g} s: is Redis overloaded, or max_connections small?"
             )
         try:
-            yield
+            replies = state.transport.exchange([calls.by_digest(command) for command in commands])
+            again = calls.unknown(commands, replies)
+            if again:
+                texts = [calls.by_text(commands[index]) for index in again]
+                for index, reply in zip(again, state.transport.exchange(texts), strict=True):
+                    replies[index] = reply
         finally:
             state.permits.release()
+        return replies
 
     def _current(self) -> _State:
         # A forked child must not touch its parent's sockets or locks. Of threads that race here,

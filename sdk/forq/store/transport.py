@@ -1,6 +1,6 @@
 """Send commands over blocking connections and read their raw answers: each is sent once.
 
-Connections come from redis-py's pools, without its retries. It maps no errors and knows no
+Connections come from redis-py, without its pool and its retries. It maps no errors and knows no
 scripts: the runner does.
 """
 
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from redis.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
 from forq.store.mapping import FOREIGN
-from forq.store.options import GET_CONNECTION, at, login_free, probe, sync_class, sync_options
+from forq.store.options import at, login_free, probe, sync_class, sync_options
+from forq.store.pooling import Pool
 from forq.store.routing import MAX_HOPS, Exchange, Request, Routes
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class Transport:
         self._class = sync_class(target)
         self._options = sync_options(target, timeout_s)
         self._routes = Routes(target)
-        self._pools: dict[Address | None, ConnectionPool] = {}
-        self._sentinels: dict[Address | None, ConnectionPool] = {}
+        self._pools: dict[Address | None, Pool] = {}
+        self._sentinels: dict[Address | None, Pool] = {}
         probe(target, self._class, self._options)
 
     def exchange(self, requests: Sequence[Request]) -> list[Any]:
@@ -75,31 +75,31 @@ class Transport:
                 return None
         return self._routes.failure(replies)
 
-    def _source(self, address: Address) -> ConnectionPool:
+    def _source(self, address: Address) -> Pool:
         if self._target.kind != "sentinel":
             return self._pool(address)
         known = self._sentinels.get(address)
         options = login_free(self._options, self._target)
         return known or self._kept(self._sentinels, address, options)
 
-    def _pool(self, address: Address | None) -> ConnectionPool:
+    def _pool(self, address: Address | None) -> Pool:
         return self._pools.get(address) or self._kept(self._pools, address, self._options)
 
     def _kept(
         self,
-        pools: dict[Address | None, ConnectionPool],
+        pools: dict[Address | None, Pool],
         address: Address | None,
         options: dict[str, Any],
-    ) -> ConnectionPool:
-        pool = ConnectionPool(connection_class=self._class, **options, **at(address))
+    ) -> Pool:
+        pool = Pool(self._class, {**options, **at(address)})
         return pools.setdefault(address, pool)  # the first of two threads wins
 
 
-def _talk(pool: ConnectionPool, lines: Sequence[tuple[Argument, ...]]) -> list[Any]:
+def _talk(pool: Pool, lines: Sequence[tuple[Argument, ...]]) -> list[Any]:
     """Send all `lines`, then read all replies; what was not answered gets the error instead."""
     replies: list[Any] = []
     try:
-        connection: Any = pool.get_connection(*GET_CONNECTION)
+        connection: Any = pool.take()
     except FOREIGN as error:
         return [error] * len(lines)
     try:
@@ -115,5 +115,5 @@ def _talk(pool: ConnectionPool, lines: Sequence[tuple[Argument, ...]]) -> list[A
             raise
         replies += [error] * (len(lines) - len(replies))
     finally:
-        pool.release(connection)
+        pool.give(connection)
     return replies

@@ -6,7 +6,12 @@
 -- Returns one word a job: queued, scheduled, exists (sent again), duplicate (another job has the
 --   key; then nothing was written, and the others say refused)
 
-local bad = open({ READY, SCHEDULED, EXPIRING, WAKE, CORRUPT }, { STATS })
+local plain = true
+for i = 4, #ARGV, 4 do
+  if ARGV[i] ~= "" then plain = false break end
+end
+local zsets = plain and { READY, WAKE, CORRUPT } or { READY, SCHEDULED, EXPIRING, WAKE, CORRUPT }
+local bad = open(zsets, { STATS })
 if bad then return bad end
 
 local OPTIONS = "^(%d) (%d) (%d+) (%d+) (%d+)$"
