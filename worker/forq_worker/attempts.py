@@ -7,18 +7,19 @@ rows. Which jobs run, and when one is struck, is the executor's part (`loop`).
 from __future__ import annotations
 
 import asyncio
+from contextvars import copy_context
 from functools import partial
 from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
-from forq import wire
+from forq import failing, wire
 from forq.acalling import acall
 from forq.calling import load, refusal
 from forq.current import CurrentJob
 from forq.records import Cause, Failure
 from forq_worker import joblog
-from forq_worker.messages import DONE
-from forq_worker.running import Run, running
+from forq_worker.messages import DONE, GIVEN_BACK
+from forq_worker.running import TO_BEGIN, Run, running
 from forq_worker.steps import Stepped, leave_child
 from forq_worker.table import IN_THREAD
 from forq_worker.trial import NO_META, NO_OPTIONS, about
@@ -62,12 +63,17 @@ class Attempts:
         self._seat = seat
         self._free = list(table.rows)
 
+    def open(self) -> None:
+        """Have jobs begin in the context of now: hooks have run, and no job has set anything."""
+        self._context = copy_context()
+
     def begin(self, order: list[Any]) -> None:
         """Begin the job of an Order: its first step comes in the next turn of the loop."""
         run = Run(order[0])
         self.runs[run.number] = run
         steps = Stepped(self._attempt(run, order), run, self._words, self._seat)
-        run.task = asyncio.Task(steps, loop=self._loop)
+        run.task = asyncio.Task(steps, loop=self._loop, context=self._context.copy())
+        run.task.add_done_callback(partial(self._after, run), context=self._context)
 
     def make_task(self, loop: asyncio.AbstractEventLoop, inner: Any, **how: Any) -> Any:
         """Make a task, as asyncio's task factory: that of a job is known to be the job's."""
@@ -110,6 +116,22 @@ class Attempts:
         self._end(run)
         self._on_end(note)
 
+    def _after(self, run: Run, task: asyncio.Task[Any]) -> None:
+        """Tell of a job whose task ended before its end, or what came of it, was written down.
+
+        Another job has canceled it before its first step; or what it imports raised an interrupt.
+        """
+        if not run.number:
+            return
+        if not run.row:
+            note: list[Any] = [GIVEN_BACK, run.number]
+        else:
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            failure = failing.from_exception(error or RuntimeError("it ended without a report"))
+            note = [DONE, run.number, False, wire.pack_failure(failure), 0, 0]
+        self._end(run)
+        self._on_end(note)
+
     def _start(self, run: Run) -> int:
         """Write down that a job starts now, to be loaded first; return the time."""
         running.set(run)
@@ -132,9 +154,10 @@ class Attempts:
 
     def _end(self, run: Run) -> None:
         """Write down that a job has ended: from here on nothing strikes it."""
-        self._words[run.row + CURRENT] = 0
-        self._words[self._seat + RUNNING] -= 1
-        self._free.append(run.row)
+        if run.row:
+            self._words[run.row + CURRENT] = 0
+            self._words[self._seat + RUNNING] -= 1
+            self._free.append(run.row)
         del self.runs[run.number]
         run.number = run.row = 0
         run.task = None
@@ -147,4 +170,5 @@ class Attempts:
 
             self._threads = Threads(self._setup.coroutines)
         self._words[run.row + IN_THREAD] = 1
+        run.thread = TO_BEGIN
         return await self._threads.call(run, function, args, kwargs)

@@ -48,7 +48,9 @@ class Clerk:
         claimed = held.claimed
         opened = execution.open_job(_delivery(claimed), self._policy)
         # The payload is in the order: kept here too it would be twice the memory.
-        held.opened = opened._replace(payload=b"")
+        held.opened = execution.Opened(
+            opened.function, opened.codec, b"", opened.options, opened.packed_options
+        )
         return Order(
             held.number,
             opened.function,

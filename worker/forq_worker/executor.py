@@ -229,7 +229,12 @@ class Executor:
         """Send all notes; the alarm may come in between, and then sends the later ones."""
         if self._notes:
             notes, self._notes = self._notes, []
-            self._lane.send(notes)
+            try:
+                self._lane.send(notes)
+            except BaseException:  # JobTimeout as well: the job was sending its progress
+                # Sent twice does no harm: each number is reported once. Lost would be for ever.
+                self._notes = notes + self._notes
+                raise
 
 
 def _run_hooks(executor: Executor, lane: Lane) -> None:

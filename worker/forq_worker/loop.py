@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
+from contextlib import suppress
 from os import _exit, register_at_fork
 from signal import ITIMER_REAL, setitimer
 from time import monotonic_ns
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from forq_worker import messages, processes
 from forq_worker.attempts import Attempts
 from forq_worker.executor import GONE, Executor, flush_output
+from forq_worker.spare import Spare
 from forq_worker.steps import mark_child
 from forq_worker.surroundings import Surroundings
 from forq_worker.table import TURNED, Table
@@ -42,6 +45,8 @@ _AGAIN_S = 0.1
 _HOLD_S = 0.002
 #: What was read waits so long for room, then it is given back.
 _WAIT_NS = 20_000_000
+#: A report that could not be sent (no memory, no descriptor) is sent so much later.
+_RETRY_S = 0.05
 
 
 class LoopExecutor(Executor):
@@ -62,6 +67,7 @@ class LoopExecutor(Executor):
         table = Table(self._words, self._seats, seat, self._setup.coroutines)
         self._bell = self._words[self._base + STOP]
         self._thread = threading.get_ident()
+        self._spare = Spare()
         self._loop = asyncio.new_event_loop()
         self._attempts = Attempts(self._setup, self._loop, self._on_end, self._on_progress)
         self._attempts.sit(self._words, self._base, table)
@@ -78,6 +84,7 @@ class LoopExecutor(Executor):
         """Run jobs until the supervisor is gone, or this process is killed."""
         self._words[self._base + SERVING] = 1
         self._surroundings = Surroundings()
+        self._attempts.open()
         self._read_on()
         while True:
             try:
@@ -93,11 +100,14 @@ class LoopExecutor(Executor):
 
     def _read(self) -> None:
         try:
-            batch = self._lane.receive(wait=False)
+            with self._spare:
+                batch = self._lane.receive(wait=False)
         except BlockingIOError:
             return  # the supervisor has taken it back
         except GONE:
             batch = None
+        except Exception:  # noqa: BLE001 - what came is lost, and only our end tells that
+            _fail()
         if batch is None:
             _exit(1)
         self._todo += batch
@@ -145,11 +155,12 @@ class LoopExecutor(Executor):
         """Send the notes when this turn of the loop is over, or with those of the next 2 ms."""
         if self._flushing:
             return
-        self._flushing = True
         if self._loop.time() - self._flushed > _HOLD_S:
             self._loop.call_soon(self._flush_now)
         else:
             self._loop.call_later(_HOLD_S, self._flush_now)
+        # Last, for the alarm may raise JobTimeout in here, in a job that tells its progress.
+        self._flushing = True
 
     def _flush_now(self) -> None:
         self._flushing = False
@@ -160,9 +171,15 @@ class LoopExecutor(Executor):
             flush_output()
             _exit(messages.BROKEN_EXIT)  # a job has closed it
         try:
-            self.flush()
+            with self._spare:
+                self.flush()
         except GONE:
             _exit(1)
+        except (OSError, MemoryError):
+            self._flushing = True
+            self._loop.call_later(_RETRY_S, self._flush_now)
+        except Exception:  # noqa: BLE001 - the loop would log it, and nobody know what has ended
+            _fail()
 
     # -- limits ------------------------------------------------------------------------------
 
@@ -217,7 +234,8 @@ class LoopExecutor(Executor):
         run = self._attempts.runs.get(self._words[self._base + CURRENT])
         if run is None:
             return
-        self.flush()
+        with suppress(OSError, MemoryError), self._spare:  # or it is sent when the loop turns again
+            self.flush()
         if run.due is not None or not run.inside:
             return
         due = None
@@ -230,3 +248,10 @@ class LoopExecutor(Executor):
                 run.due = due
             # else in a task of the job's; the job itself is struck when the loop turns again.
             raise due
+
+
+def _fail() -> NoReturn:
+    """End this process for a fault that is not a job's: what it has goes to another."""
+    traceback.print_exc()
+    flush_output()
+    _exit(messages.BROKEN_EXIT)

@@ -60,7 +60,9 @@ class Mingler(Dispatcher):
         inside = self._inside()
         free = max(0, slots - inside)
         ahead = self.pace.ahead(slots)
-        waiting = len(self._ledger.backlog) + len(self._ledger.apart) + max(0, inside - slots)
+        # What waits for a place apart leaves slots to others, unless more processes were lost.
+        apart = max(0, len(self._ledger.apart) - slots)
+        waiting = len(self._ledger.backlog) + apart + max(0, inside - slots)
         if waiting >= free and waiting > ahead // 2:
             return 0  # claims come in few large pieces
         return max(0, free + ahead - waiting)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: The run in whose task, or in a task that was started there, this code is.
 running: ContextVar[Run] = ContextVar("forq_running")
 
+#: In place of a thread: one is to run it soon.
+TO_BEGIN = -1
+
 
 class Run:
     """One job, from its order to its report. Times are monotonic, in nanoseconds."""
@@ -32,7 +35,7 @@ class Run:
         self.deadline = 0  # 0: none
         self.inside = False  # its own code runs, or waits
         self.due: JobTimeout | None = None  # what was raised in it, once
-        self.thread = 0  # the thread that a plain function runs in
+        self.thread = 0  # the thread that a plain function runs in, or TO_BEGIN
         self.task: Task[Any] | None = None
 
     def late(self) -> JobTimeout:

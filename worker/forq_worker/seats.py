@@ -97,8 +97,8 @@ class Seat:
     def waited(self, now: float) -> float:
         """Return for how many seconds its executor has been seen not to begin its next job."""
         number = 0 if self.current else next(iter(self.jobs), 0)
-        if self.table is not None and number:  # between two steps no job is the current one
-            number = 0 if self.table.running else -1
+        if self.table is not None and self.table.running:
+            number = 0  # between two steps no job is the current one
         if not number or number != self.waiting[0]:
             self.waiting = (number, now)
         return now - self.waiting[1]

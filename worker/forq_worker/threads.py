@@ -41,7 +41,13 @@ class Threads:
         """Call a function in a thread, where `current_job()` is known, and return what it does."""
         job = copy_context()
         future = self._pool.submit(job.run, _call, run, function, args, kwargs)
-        value, error = await asyncio.wrap_future(future)
+        waiting = asyncio.wrap_future(future)
+        while not waiting.done():
+            try:
+                await asyncio.wait((waiting,))
+            except asyncio.CancelledError:
+                continue  # by another job; a thread goes on, and until then so does its job
+        value, error = waiting.result()
         try:
             if error is not None:
                 raise error
@@ -51,9 +57,12 @@ class Threads:
 
 
 def strike(run: Run, kind: type[JobTimeout]) -> None:
-    """Raise `kind` in the thread of a job, as soon as it runs Python code."""
+    """Raise `kind` in the thread of a job, as soon as it runs Python code.
+
+    If it is to begin, it finds what is due by itself.
+    """
     with _lock:
-        if run.thread:
+        if run.thread > 0:
             _raise_in(run.thread, kind)
 
 
@@ -63,7 +72,10 @@ def _call(
     """Call; an exception is a value here, for futures do not carry each of them."""
     try:
         try:
-            run.thread = threading.get_ident()
+            with _lock:
+                run.thread = threading.get_ident()
+            if run.due is not None:
+                raise run.due
             value, raised = function(*args, **kwargs), None
         finally:
             _leave(run)
