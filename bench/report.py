@@ -1,4 +1,4 @@
-"""Rounds become a table for people, and a JSON document for programs. No I/O but reading facts."""
+"""Results become tables for people. No I/O but reading facts."""
 
 from __future__ import annotations
 
@@ -7,116 +7,110 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from bench.contenders import CONTENDERS, TARGETS
+from bench.libraries import LIBRARIES
+from forq.serverbinary import find_server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.contenders import Contender
+    from bench.promises import Results, Verdict
+    from bench.rows import Row
 
-    Rounds = Mapping[Contender, Sequence[float]]
-
-
-class Ratio(NamedTuple):
-    """How forq did beside its peer, and what was promised (0: nothing)."""
-
-    workload: str
-    label: str
-    peer: str
-    ratio: float
-    target: float
-
-    @property
-    def reached(self) -> bool:
-        """Whether the promise holds."""
-        return self.ratio >= self.target
+_TITLES = {
+    "work": ("Jobs a second", "rate"),
+    "enqueue": ("Enqueued a second", "rate"),
+    "latency": ("From enqueue to start, and to the result at the waiter, in ms", ""),
+    "costs": ("What a job costs in Redis", ""),
+}
 
 
-def ratios(rounds: Rounds) -> list[Ratio]:
-    """Compare the medians."""
-    medians = {(one.workload, one.label): median(rates) for one, rates in rounds.items()}
-    return [
-        Ratio(
-            *(target.workload, target.label, target.peer),
-            medians[target.workload, target.label] / medians[target.workload, target.peer],
-            target.ratio,
-        )
-        for target in TARGETS
-    ]
-
-
-def facts(redis_version: str) -> dict[str, str]:
+def facts() -> dict[str, str]:
     """Tell the machine and the versions."""
-    names = ("forq", "rq", "redis", "hiredis", "msgpack")
+    names = ("forq", "redis", "hiredis", "msgpack")
+    pins = [pin.split("==") for library in LIBRARIES for pin in library.pins]
     return {
         "machine": f"{os.cpu_count()} CPUs, {_cpu()}",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "server": redis_version,
+        "server": find_server().kind,
         **{name: version(name) for name in names},
+        **{f"{name.split('[')[0]} (peer)": pinned for name, pinned in pins},
     }
 
 
-def document(rounds: Rounds, about: Mapping[str, str]) -> dict[str, Any]:
-    """Return all that was measured."""
-    return {
-        "facts": dict(about),
-        "rates": [
-            {"workload": one.workload, "label": one.label, "jobs": one.jobs, "rates": list(rates)}
-            for one, rates in rounds.items()
-        ],
-        "ratios": [{**one._asdict(), "reached": one.reached} for one in ratios(rounds)],
-    }
+def tables(rows: Sequence[Row], results: Results, found: Sequence[Verdict]) -> str:
+    """Return the Markdown of all tables."""
+    parts = [_promised(found)] if found else []
+    for section, (title, leading) in _TITLES.items():
+        mine = [row for row in rows if row.section == section]
+        if mine:
+            parts.append(f"## {title}\n\n{_table(mine, results, leading)}")
+    return "\n\n".join(parts)
 
 
-def table(rounds: Rounds) -> str:
-    """Return the Markdown table of all rows."""
-    lines = [
-        "| workload | who | jobs a second (median) | lowest – highest |",
-        "|---|---|---:|---:|",
-    ]
-    for one in CONTENDERS:
-        rates = rounds[one]
-        lines.append(
-            f"| {one.workload} | {one.label} | {_number(median(rates))} "
-            f"| {_number(min(rates))} – {_number(max(rates))} |"
-        )
-    return "\n".join(lines)
-
-
-def verdicts(rounds: Rounds) -> str:
-    """Return the Markdown table of the ratios."""
-    lines = ["| workload | forq beside RQ | promised |", "|---|---:|---:|"]
-    for one in ratios(rounds):
-        promised = f"≥ {one.target:g} ×{'' if one.reached else ' — MISSED'}" if one.target else "–"
-        lines.append(f"| {one.workload} | {one.ratio:.1f} × | {promised} |")
-    return "\n".join(lines)
-
-
-def page(rounds: Rounds, about: Mapping[str, str]) -> str:
+def page(
+    rows: Sequence[Row], results: Results, found: Sequence[Verdict], about: Mapping[str, str]
+) -> str:
     """Return docs/benchmarks.md."""
-    counts = {len(rates) for rates in rounds.values()}
-    versions = "\n".join(f"| {name} | {value} |" for name, value in about.items())
+    counts = {len(rounds) for rounds in results.values()}
     return _PAGE.format(
         rounds=min(counts),
-        table=table(rounds),
-        verdicts=verdicts(rounds),
-        versions=versions,
+        tables=tables(rows, results, found),
+        versions="\n".join(f"| {name} | {value} |" for name, value in about.items()),
     )
+
+
+def _table(rows: Sequence[Row], results: Results, leading: str) -> str:
+    names = list(results[rows[0].key][0])
+    heads = ["workload", "who", *(["jobs a second", "lowest – highest"] if leading else [])]
+    heads += [name for name in names if name != leading]
+    lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (len(heads) - 2)}"]
+    for workload in dict.fromkeys(row.workload for row in rows):
+        mine = [row for row in rows if row.workload == workload]
+        if leading:
+            mine.sort(key=lambda row: -median(one[leading] for one in results[row.key]))
+        for row in mine:
+            rounds = results[row.key]
+            cells = [workload, row.who + ("" if row.safe else " ¹")]
+            if leading:
+                values = [one[leading] for one in rounds]
+                cells += [_number(median(values)), f"{_number(min(values))} – {_number(max(values))}"]
+            cells += [
+                _number(median(one[name] for one in rounds)) if name in rounds[0] else ""
+                for name in names
+                if name != leading
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _promised(found: Sequence[Verdict]) -> str:
+    lines = [
+        "| what | forq | beside | times | promised |",
+        "|---|---|---|---:|---:|",
+    ]
+    for one in found:
+        missed = "" if one.holds else " — **missed**"
+        figure = "" if one.figure in {"rate", one.workload} else f", {one.figure}"
+        lines.append(
+            f"| {one.section}: {one.workload}{figure} | {one.mine} | {one.peer} "
+            f"| {one.ratio:.2f} × | ≥ {one.promised:g} ×{missed} |"
+        )
+    return "\n".join(lines)
 
 
 _PAGE = """\
 # Benchmarks
 
 Written by `make bench`; do not edit. All rows come from one run on one machine and one Redis, the
-contenders taking turns, {rounds} rounds each. Jobs do nothing, so that these are the costs of the
-queues themselves: with jobs that work for 100 ms all of this hardly matters.
+contenders taking turns, {rounds} rounds each: medians, and the lowest and the highest. The first
+table says what forq promises and what came of it.
 
-{table}
+{tables}
 
-{verdicts}
+¹ not as safe: a job whose worker is killed is lost. All others run it again.
 
 | what | |
 |---|---|
@@ -124,20 +118,28 @@ queues themselves: with jobs that work for 100 ms all of this hardly matters.
 
 ## How it is measured
 
-- Both enqueue and run the same function (`bench/tasks.py`); `bench/peers/` holds the scripts that
-  enqueue, `bench/contenders.py` the command lines of the workers. forq's worker has one slot, RQ's
-  is one worker. Both keep results in Redis, as they do by default; neither logs.
-- A worker's rate is read from Redis: finished jobs are counted every 10 ms, and the rate is taken
-  from the first to the last one seen. The start and the end of the processes count for nobody.
+- Each library has a module in `bench/peers/`, as its users would write it, and an environment of
+  its own with the versions above; `bench/libraries.py` holds the command lines of the workers.
+  Jobs are the same functions (`bench/tasks.py`); libraries that run coroutines get them as such.
+- Each is measured in its fastest setting in which a job whose worker is killed runs again, and
+  which keeps results; what leaves that out in favour of speed says so in its name.
+- A job counts itself in memory that all processes share. A rate is taken from the first to the
+  last one; the jobs are in the queue before the worker is started.
+- *first job s* is the time from the start of the worker's processes to its first job.
+- Idle: one job is enqueued, its result waited for, and after 10 to 30 ms the next. Half load: jobs
+  of 1 ms arrive at random and keep one process busy for half of the time, or as much as the
+  library can do of that.
+- Commands are those that clients send, as MONITOR sees them; what scripts call is left out. Bytes
+  are Redis' `used_memory`, by the number of jobs.
 - The Redis writes its append-only file (fsync every second), as one does whose jobs matter.
-- forq holds a lease on each job that it runs, and runs it again when a worker is killed. RQ calls
-  such a job failed, unless it has retries left.
 - The figures of another machine will differ; the ratios less so. Rows close together are equal.
 """
 
 
-def _number(rate: float) -> str:
-    return f"{rate:,.0f}".replace(",", " ")
+def _number(value: float) -> str:
+    if value >= 100:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.3g}"
 
 
 def _cpu() -> str:
