@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
-from forq import calls, combining, manage
+from forq import calls, manage
 from forq.calls import Call
 from forq.configured import default
 from forq.endings import Ended, Ref, ended, too_late, was_canceled
@@ -129,6 +129,8 @@ class AsyncQueue(QueueBase):
         if calls.detour is not None:
             handle: AsyncHandle[Any] = await calls.detour.atake(self, packed)
             return handle
+        from forq import combining  # noqa: PLC0415 - it needs asyncio; tasks' modules do not
+
         await combining.enqueue(client, self.name, packed)
         return AsyncHandle(self._ref(packed, client))
 
