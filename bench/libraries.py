@@ -146,7 +146,7 @@ RQ_FORK = _rq("rq, Worker", "Worker", 80)
 RQ_SIMPLE = _rq("rq, SimpleWorker", "SimpleWorker", 300)
 CELERY_SAFE = _celery("celery", "safe")
 CELERY_FAST = _celery("celery, early ack, no results", "fast")
-DRAMATIQ_SAFE = _dramatiq("dramatiq", "safe", 1)
+DRAMATIQ_SAFE = _dramatiq("dramatiq", "safe", 8)
 DRAMATIQ_FAST = _dramatiq("dramatiq, 8 threads, no results", "fast", 8)
 HUEY_ONLY = Worker(
     "huey",

@@ -12,14 +12,11 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 from weakref import WeakSet
 
+from forq import clientoptions, manage
 from forq import codec as codecs
-from forq import manage
 from forq.codec import MAX_PAYLOAD
-from forq.errors import ConfigurationError, InvalidOption
 from forq.location import completed
-from forq.names import NAME
 from forq.plans import aperform, perform
-from forq.signing import Keyring
 from forq.store import Store
 
 if TYPE_CHECKING:
@@ -27,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
-    from forq.plans import Plan
+    from forq.plans import Begun, Plan
+    from forq.signing import Keyring
     from forq.store.arunner import AsyncRunner
     from forq.store.command import Command
     from forq.store.facts import ServerFacts
@@ -40,8 +38,6 @@ T = TypeVar("T")
 
 #: Where Redis is looked for when nobody says where it is.
 DEFAULT_URL = "redis://localhost:6379/0"
-
-DEFAULT_NAMESPACE = "forq"
 
 #: How long a queue's registration is trusted before it is repeated, in seconds: somebody may have
 #: flushed Redis, or forgotten a queue that was empty.
@@ -84,18 +80,18 @@ class Client:
 
         self._url = url or completed(os.environ.get("FORQ_REDIS_URL") or DEFAULT_URL)
         self.url: str = mask(self._url)  #: with the password hidden
-        self.namespace: str = _namespace(namespace or os.environ.get("FORQ_NAMESPACE"))
+        self.namespace: str = clientoptions.namespace(namespace or os.environ.get("FORQ_NAMESPACE"))
         self.codec: str = codecs.get(codec).name
-        self.keyring: Keyring = _keyring(
+        self.keyring: Keyring = clientoptions.keyring(
             os.environ.get("FORQ_SECRET_KEY") if keys is None else keys
         )
-        self.allowed_modules: tuple[str, ...] = _words(
+        self.allowed_modules: tuple[str, ...] = clientoptions.words(
             os.environ.get("FORQ_ALLOWED_MODULES", "")
             if allowed_modules is None
             else allowed_modules
         )
-        self.max_payload: int = _positive(max_payload)
-        self.wait_replicas: int = _replicas(wait_replicas)
+        self.max_payload: int = clientoptions.positive(max_payload)
+        self.wait_replicas: int = clientoptions.replicas(wait_replicas)
         self.store: Store = Store(self.namespace)
         self._runner: Runner = connect(self._url)
         self._checked = False
@@ -120,6 +116,12 @@ class Client:
         if not self._checked:
             self._check()
         return self._runner.run_many(commands)
+
+    def begin(self, command: Command[Any]) -> Begun:
+        """Send one command and do not wait for its answer."""
+        if not self._checked:
+            self._check()
+        return self._runner.begin(command)
 
     def perform(self, plan: Plan[T]) -> T:
         """Perform a plan of :mod:`forq.manage`."""
@@ -267,34 +269,3 @@ class _LoopSide(NamedTuple):
 
     runner: AsyncRunner
     waiters: Waiters
-
-
-def _namespace(name: str | None) -> str:
-    chosen = name or DEFAULT_NAMESPACE
-    if not NAME.match(chosen):
-        raise ConfigurationError(
-            f"{chosen!r} is no namespace: use 1 to 64 of letters, digits, '.', '_' and '-'"
-        )
-    return chosen
-
-
-def _keyring(keys: str | Iterable[str] | None) -> Keyring:
-    return Keyring.parse(keys) if keys is None or isinstance(keys, str) else Keyring(keys)
-
-
-def _words(given: str | Iterable[str]) -> tuple[str, ...]:
-    words = given.split(",") if isinstance(given, str) else given
-    return tuple(word.strip() for word in words if word.strip())
-
-
-def _positive(size: int) -> int:
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise InvalidOption(f"max_payload={size!r}: use a number of bytes, such as {MAX_PAYLOAD}")
-    return size
-
-
-def _replicas(given: int | None) -> int:
-    number = os.environ.get("FORQ_WAIT_REPLICAS") or 0 if given is None else given
-    if isinstance(number, bool) or not str(number).isdecimal():
-        raise InvalidOption(f"wait_replicas={number!r}: use a number of replicas, 0 for none")
-    return int(number)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -19,6 +20,7 @@ from forq.endings import Ref
 from forq.errors import DuplicateJob, ForqError, InvalidOption, RedisUnavailable
 from forq.names import check_queue, join_id, new_ulid
 from forq.options import NOTHING, Options
+from forq.plans import Begin, Finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from forq.calls import Packed
     from forq.options import OptionArguments
     from forq.plans import Plan
+    from forq.store.command import Command
 
 Q = TypeVar("Q", bound="QueueBase")
 
@@ -122,23 +125,54 @@ class QueueBase:
 
 def submit(client: Client, queue: str, packed: Sequence[Packed]) -> Plan[None]:
     """Enqueue jobs in one atomic call, and make the queue known."""
-    command = client.store.enqueue(
-        queue, [one.job for one in packed], replicas=client.wait_replicas
-    )
+    command = _command(client, queue, packed)
     try:
         statuses = yield from _send(client, queue, command)
     except RedisUnavailable:
         client.forget_registration(queue)
         statuses = yield from _send(client, queue, command)
+    _refuse_duplicates(queue, packed, statuses)
+
+
+def begin(client: Client, queue: str, packed: Sequence[Packed]) -> Plan[Plan[None]]:
+    """Begin to `submit` jobs; the plan that is returned waits until they are."""
+    registration = client.registration(queue)
+    if registration is not None:
+        client.forget_registration(queue)
+        yield from submit(client, queue, packed)
+        return _end(client, queue, packed, None)
+    begun = yield Begin(_command(client, queue, packed))
+    return _end(client, queue, packed, begun)
+
+
+def _end(client: Client, queue: str, packed: Sequence[Packed], begun: Any) -> Plan[None]:
+    if begun is None:
+        return
+    try:
+        statuses = yield Finish(begun)
+    except RedisUnavailable:
+        client.forget_registration(queue)
+        yield from submit(client, queue, packed)
+    else:
+        _refuse_duplicates(queue, packed, statuses)
+
+
+def _command(client: Client, queue: str, packed: Sequence[Packed]) -> Command[tuple[str, ...]]:
+    jobs = [one.job for one in packed]
+    return client.store.enqueue(queue, jobs, replicas=client.wait_replicas)
+
+
+def _refuse_duplicates(queue: str, packed: Sequence[Packed], statuses: Sequence[str]) -> None:
+    if "duplicate" not in statuses:
+        return
     taken = [
         one.job.key for one, status in zip(packed, statuses, strict=True) if status == "duplicate"
     ]
-    if taken:
-        rest = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
-        raise DuplicateJob(
-            f"there is another job {join_id(queue, taken[0])!r}{rest}: nothing of this call was "
-            "enqueued. An id can be used again when its job was deleted, or its retention is over"
-        )
+    rest = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+    raise DuplicateJob(
+        f"there is another job {join_id(queue, taken[0])!r}{rest}: nothing of this call was "
+        "enqueued. An id can be used again when its job was deleted, or its retention is over"
+    )
 
 
 def _send(client: Client, queue: str, command: Any) -> Plan[Sequence[str]]:
@@ -158,20 +192,38 @@ def _send(client: Client, queue: str, command: Any) -> Plan[Sequence[str]]:
 def submit_many(
     queue: QueueBase, client: Client, calls: Iterable[Call[Any]], chunk: int
 ) -> Plan[list[Ref]]:
-    """Enqueue calls, chunk by chunk; an error tells which jobs had been accepted by then."""
+    """Enqueue calls, chunk by chunk; an error tells which jobs had been accepted by then.
+
+    While Redis takes one chunk, the next is packed. It is sent when that one was accepted.
+    """
     accepted: list[Ref] = []
-    waiting = 0
+    sent: list[Packed] = []
+    waiting: Plan[None] | None = None
     try:
         for part in chunks(calls, chunk):
             packed = [queue._packed(one, client) for one in part]  # noqa: SLF001 - its other half
-            waiting = len(packed)
-            yield from submit(client, queue.name, packed)
-            accepted += [queue._ref(one, client) for one in packed]  # noqa: SLF001 - as above
-            waiting = 0
+            if waiting is not None:
+                before, waiting = waiting, None
+                yield from before
+                accepted += _refs(queue, client, sent)
+            sent = packed
+            waiting = yield from begin(client, queue.name, packed)
+        if waiting is not None:
+            before, waiting = waiting, None
+            yield from before
+            accepted += _refs(queue, client, sent)
     except Exception as error:
-        tell_accepted(error, [ref.id for ref in accepted], waiting)
+        if waiting is not None:  # the error is of what was to come next
+            with suppress(ForqError):
+                yield from waiting
+                accepted += _refs(queue, client, sent)
+        tell_accepted(error, [ref.id for ref in accepted], len(sent))
         raise
     return accepted
+
+
+def _refs(queue: QueueBase, client: Client, packed: list[Packed]) -> list[Ref]:
+    return [queue._ref(one, client) for one in packed]  # noqa: SLF001 - its other half
 
 
 def tell_accepted(error: Exception, ids: list[str], waiting: int) -> None:

@@ -177,6 +177,8 @@ class TestLostReplies:
 
             with pytest.raises(RedisUnavailable) as caught:
                 queue.enqueue_many(calls(), chunk=10)
-            assert len(caught.value.accepted) == 20
+            # The second chunk is on its way while the third is packed: it may be there, or not.
+            assert len(caught.value.accepted) in {10, 20}
             assert "of the next 10 either all or none" in caught.value.__notes__[0]
-            assert Queue("q", client).counts().queued == 31  # all: the answer was lost
+            queued = Queue("q", client).counts().queued
+            assert queued == 1 + len(caught.value.accepted) + 10  # all: the answer was lost

@@ -25,7 +25,7 @@ from forq.codec.selfdescribing import MAX_DEPTH, SelfDescribing
 from forq.errors import ConfigurationError, NotDecodable, NotEncodable, TooLarge
 from forq.importable import describe
 from tests.unit import sample_tasks as samples
-from tests.unit.strategies import same, values
+from tests.unit.strategies import returns, same, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,6 +130,15 @@ def test_a_field_added_by_a_newer_class_takes_its_default() -> None:
     older = data.replace(b"\xa1y\x00", b"").replace(b"\x82\xa1x", b"\x81\xa1x")
     older = msgpack.packb(msgpack.ExtType(15, older[older.index(b"\x92") :]))
     assert decode_result("msgpack", older) == samples.Point(1, 0)
+
+
+def test_a_path_that_is_read_back_as_another_is_refused() -> None:
+    path = pathlib.PureWindowsPath("\\\\:\\")
+    if returns(path):
+        assert there_and_back(path) == path
+    else:
+        with pytest.raises(NotEncodable, match="read back as another one"):
+            there_and_back(path)
 
 
 @pytest.mark.parametrize(

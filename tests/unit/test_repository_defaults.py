@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forq import client, codec, current, failing, optionchecks, retry, signing
+from forq import client, clientoptions, codec, current, failing, optionchecks, retry, signing
 from forq.options import DEFAULTS, Placement
 from forq.store import layout
 from forq_worker.config import COROUTINES, WorkerConfig
@@ -99,7 +99,7 @@ def test_client() -> None:
     table = rows("The client")
     assert set(table) <= set(inspect.signature(client.Client).parameters)
     assert table["url"][1] == shown(client.DEFAULT_URL)
-    assert table["namespace"][1] == shown(client.DEFAULT_NAMESPACE)
+    assert table["namespace"][1] == shown(clientoptions.DEFAULT_NAMESPACE)
     assert table["codec"][1] == shown(codec.DEFAULT)
     source = inspect.getsource(client)
     for variable, *_ in table.values():

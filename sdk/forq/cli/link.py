@@ -40,7 +40,8 @@ def known_queues(client: Client, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def queue_names(ctx: click.Context, timeout_s: float) -> list[str]:
     """Return the queues that Redis knows, for completion: none when it does not answer at once."""
-    from forq.client import DEFAULT_NAMESPACE, DEFAULT_URL  # noqa: PLC0415 - brings redis
+    from forq.client import DEFAULT_URL  # noqa: PLC0415 - brings redis
+    from forq.clientoptions import DEFAULT_NAMESPACE  # noqa: PLC0415 - as above
     from forq.store import Store  # noqa: PLC0415 - as above
     from forq.store.connect import connect  # noqa: PLC0415 - as above
 

@@ -103,9 +103,11 @@ def _read_zone(parts: Any) -> dt.tzinfo | None:
 
 def _path_kind(value: Any) -> list[str]:
     text = str(value)
-    if ":" in text and type(value)(text) != value:
-        text = f".\\{text}"  # before Python 3.12 str() drops what tells a name from a drive
-    return [type(value).__name__, text]
+    # Before Python 3.12 str() drops what tells a name from a drive.
+    for written in (text, f".\\{text}"):
+        if type(value)(written) == value:
+            return [type(value).__name__, written]
+    raise Refused(value, "this path is read back as another one: pass it as text")
 
 
 def _read_decimal(data: bytes) -> Any:

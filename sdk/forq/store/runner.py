@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from forq.errors import RedisUnavailable
 from forq.store import calls
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from forq.store.command import Command
     from forq.store.targets import Target
+    from forq.store.transport import Pending
 
 T = TypeVar("T")
 
@@ -54,6 +55,17 @@ class Runner:
             for command, reply in zip(commands, replies, strict=True)
         ]
 
+    def begin(self, command: Command[T]) -> Sent[T]:
+        """Send one command and do not wait for its answer."""
+        state = self._current()
+        self._take(state)
+        try:
+            pending = state.transport.begin(calls.by_digest(command))
+        except BaseException:
+            state.permits.release()
+            raise
+        return Sent(self, command, pending, state.permits)
+
     def listen(self, channel: str) -> Listener:
         """Subscribe to `channel` on a connection of its own."""
         return Listener(self._current().transport, channel, self.shown)
@@ -73,11 +85,7 @@ class Runner:
         if not commands:
             return []
         state = self._current()
-        if not state.permits.acquire(timeout=_PATIENCE * self._timeout_s):
-            raise RedisUnavailable(
-                f"all {self._max_connections} connections to Redis at {self.shown} were busy for "
-                f"{_PATIENCE * self._timeout_s:g} s: is Redis overloaded, or max_connections small?"
-            )
+        self._take(state)
         try:
             replies = state.transport.exchange([calls.by_digest(command) for command in commands])
             again = calls.unknown(commands, replies)
@@ -89,6 +97,13 @@ class Runner:
             state.permits.release()
         return replies
 
+    def _take(self, state: _State) -> None:
+        if not state.permits.acquire(timeout=_PATIENCE * self._timeout_s):
+            raise RedisUnavailable(
+                f"all {self._max_connections} connections to Redis at {self.shown} were busy for "
+                f"{_PATIENCE * self._timeout_s:g} s: is Redis overloaded, or max_connections small?"
+            )
+
     def _current(self) -> _State:
         # A forked child must not touch its parent's sockets or locks. Of threads that race here,
         # each gets a state that works; the ones that lose are closed when they are collected.
@@ -98,6 +113,46 @@ class Runner:
 
     def _fresh(self) -> _State:
         return _State(Transport(self._target, self._timeout_s), self._max_connections)
+
+
+class Sent(Generic[T]):
+    """A command whose answer nobody has waited for yet; it holds a connection until then."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        command: Command[T],
+        pending: Pending | None,
+        permits: threading.BoundedSemaphore,
+    ) -> None:
+        self._runner = runner
+        self._command = command
+        self._pending = pending
+        self._permits = permits
+        self._open = True
+
+    def finish(self) -> T:
+        """Wait for the answer."""
+        reply = None
+        try:
+            if self._pending is not None:
+                reply = self._pending.finish()
+        finally:
+            self._close()
+        if self._pending is None or calls.unknown([self._command], [reply]):
+            return self._runner.run(self._command)  # it has not run yet
+        return calls.answer(self._command, reply, self._runner.shown)
+
+    def abandon(self) -> None:
+        """Give the connection up."""
+        if self._pending is not None:
+            self._pending.abandon()
+        self._close()
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            self._permits.release()
 
 
 class _State:

@@ -49,6 +49,13 @@ class Transport:
                 exchange.accept(address, members, replies)
         return exchange.answers
 
+    def begin(self, request: Request) -> Pending | None:
+        """Send one request and do not read its answer; None where it has to be found a server."""
+        if not self._routes.fixed or request.confirm:
+            return None
+        pool = self._pool(self._routes.address(""))
+        return Pending(pool, *_send(pool, [request.words]))
+
     def open(self) -> Any:
         """Return a connection of its own, not yet connected, to any server that takes writes."""
         failure = self._find_servers()
@@ -95,16 +102,56 @@ class Transport:
         return pools.setdefault(address, pool)  # the first of two threads wins
 
 
+class Pending:
+    """A request on its way, with a connection of its own."""
+
+    def __init__(self, pool: Pool, connection: Any, error: Exception | None) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._error = error
+
+    def finish(self) -> Any:
+        """Return the answer, or the error."""
+        if self._error is not None:
+            return self._error
+        connection, self._connection = self._connection, None
+        return _read(self._pool, connection, 1)[0]
+
+    def abandon(self) -> None:
+        """Close the connection, unless the answer was read."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+            self._pool.give(connection)
+
+
 def _talk(pool: Pool, lines: Sequence[tuple[Argument, ...]]) -> list[Any]:
     """Send all `lines`, then read all replies; what was not answered gets the error instead."""
+    connection, error = _send(pool, lines)
+    return [error] * len(lines) if error is not None else _read(pool, connection, len(lines))
+
+
+def _send(pool: Pool, lines: Sequence[tuple[Argument, ...]]) -> tuple[Any, Exception | None]:
+    """Return the connection on which `lines` were sent, or the error: then it is given back."""
+    connection: Any = None
+    try:
+        connection = pool.take()
+        connection.send_packed_command(connection.pack_commands(lines))
+    except BaseException as error:
+        if connection is not None:
+            connection.disconnect()
+            pool.give(connection)
+        if not isinstance(error, FOREIGN):
+            raise
+        return None, error
+    return connection, None
+
+
+def _read(pool: Pool, connection: Any, count: int) -> list[Any]:
+    """Read so many replies, and give the connection back."""
     replies: list[Any] = []
     try:
-        connection: Any = pool.take()
-    except FOREIGN as error:
-        return [error] * len(lines)
-    try:
-        connection.send_packed_command(connection.pack_commands(lines))
-        for _ in lines:
+        for _ in range(count):
             try:
                 replies.append(connection.read_response())
             except ResponseError as error:
@@ -113,7 +160,7 @@ def _talk(pool: Pool, lines: Sequence[tuple[Argument, ...]]) -> list[Any]:
         connection.disconnect()  # its answers are out of step now
         if not isinstance(error, FOREIGN):
             raise
-        replies += [error] * (len(lines) - len(replies))
+        replies += [error] * (count - len(replies))
     finally:
         pool.give(connection)
     return replies
