@@ -78,7 +78,7 @@ format: ## Format the code and fix what can be fixed safely
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
 
-bench: ## Measure forq beside RQ and write docs/benchmarks.md (takes minutes; ARGS="--help")
+bench: ## Measure forq beside its peers and write docs/benchmarks.md (takes minutes; ARGS="--help")
 	@$(PYTHON) .ci/environment.py $(VENV) bench
 	@$(BIN)/python -m bench $(ARGS)
 

@@ -11,6 +11,12 @@ from hypothesis import strategies as st
 
 from tests.unit.sample_tasks import Color, Frozen, IntPerm, Level, OldPair, Pair, Perm, Point, Word
 
+
+def returns(path: pathlib.PureWindowsPath) -> bool:
+    """Whether Python reads a path as it wrote it: before 3.12 not each of them."""
+    return path in {type(path)(str(path)), type(path)(f".\\{path}")}
+
+
 _zones = st.one_of(
     st.none(),
     st.just(dt.UTC),
@@ -45,13 +51,8 @@ hashable = st.one_of(
     st.sampled_from([*Color, *Level, *Word, Perm.R | Perm.W, Perm(0), IntPerm.R, IntPerm.R | 8]),
     st.text("abc/. ", max_size=8).map(pathlib.Path),
     st.text("abc/. ", max_size=8).map(pathlib.PurePosixPath),
-    st.text("abc\\. :", max_size=8).map(pathlib.PureWindowsPath).filter(lambda it: returns(it)),
+    st.text("abc\\. :", max_size=8).map(pathlib.PureWindowsPath).filter(returns),
 )
-
-
-def returns(path: pathlib.PureWindowsPath) -> bool:
-    """Whether Python reads a path as it wrote it: before 3.12 not each of them."""
-    return path in {type(path)(str(path)), type(path)(f".\\{path}")}
 
 
 def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

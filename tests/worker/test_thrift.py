@@ -1,18 +1,22 @@
-"""What a fork costs: pages. Counted, not timed."""
+"""What a job costs: pages of a fork, commands of Redis. Counted, not timed."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis import Redis
 
 from forq import call
 from tests.worker import jobs
+from tests.worker.conftest import Stage, eventually
 
 if TYPE_CHECKING:
-    from tests.worker.conftest import Stage
+    from collections.abc import Callable
+
+    from forq.embedded import EmbeddedRedis
 
 _JOBS = 200
 #: A job that does nothing took 480 when executors verified and sealed, 235 when this was written.
@@ -38,3 +42,40 @@ def test_a_job_in_a_fork_copies_few_pages(stage: Stage) -> None:
         handle.result(30)
     faults = (_faults(worker.zygote) - before) / _JOBS
     assert faults < _MOST, f"{faults:.0f} pages for each job: what does its path touch now?"
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "most"),
+    [
+        (("-c", "1"), 300, 1.5),
+        (("-c", "1", "--isolation", "reuse"), 5_000, 0.1),
+        (("-c", "100", "--isolation", "async"), 5_000, 0.1),
+    ],
+    ids=["fork", "reuse", "async"],
+)
+def test_a_job_costs_few_commands_at_full_load(
+    start_redis: Callable[..., EmbeddedRedis],
+    tmp_path: Path,
+    options: tuple[str, ...],
+    count: int,
+    most: float,
+) -> None:
+    stage = Stage(start_redis().url, tmp_path)
+    q = stage.queue()
+    q.enqueue_many([call(jobs.nothing)] * count)
+    with Redis.from_url(stage.url) as redis:
+        before = _scripts(redis)
+        try:
+            stage.start(*options, lease=30.0)
+            done = f"{stage.namespace}:{{q}}:succeeded"
+            eventually(lambda: redis.zcard(done) == count, 60, "all jobs to be done")
+            cost = (_scripts(redis) - before) / count
+        finally:
+            stage.close()
+    assert cost <= most, f"{cost:.3f} calls of Redis for each job: are batches still batches?"
+
+
+def _scripts(redis: Redis) -> int:
+    """Return how many scripts were called: all that workers send but what blocks is one."""
+    found: Any = redis.info("commandstats")
+    return int(found.get("cmdstat_evalsha", {}).get("calls", 0))
