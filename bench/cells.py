@@ -19,7 +19,7 @@ _STARTS = 65_536
 
 
 class Cells:
-    """A counter for each process (by its pid, so that no two write to one), and a table of times."""
+    """A counter for each process, by its pid so that no two write to one; and a table of times."""
 
     def __init__(self, path: str) -> None:
         with Path(path).open("r+b") as file:

@@ -102,7 +102,14 @@ def _rq(label: str, kind: str, rate: int) -> Worker:
 
 def _celery(label: str, mode: str) -> Worker:
     command = (CELERY.program("celery"), "-A", "bench.peers.celery_peer", "worker")
-    options = ("--concurrency", "{n}", "--loglevel", "ERROR", "--without-gossip", "--without-mingle")
+    options = (
+        "--concurrency",
+        "{n}",
+        "--loglevel",
+        "ERROR",
+        "--without-gossip",
+        "--without-mingle",
+    )
     return Worker(
         *(label, CELERY, (*command, *options), 1000),
         safe=mode == "safe",
@@ -113,9 +120,7 @@ def _celery(label: str, mode: str) -> Worker:
 def _dramatiq(label: str, mode: str, threads: int) -> Worker:
     command = (DRAMATIQ.program("dramatiq"), "bench.peers.dramatiq_peer", "--processes", "{n}")
     options = ("--threads", str(threads), "--log-file", "/dev/null")
-    return Worker(
-        label, DRAMATIQ, (*command, *options), 2000, environment={"BENCH_MODE": mode}
-    )
+    return Worker(label, DRAMATIQ, (*command, *options), 2000, environment={"BENCH_MODE": mode})
 
 
 def _taskiq(label: str, mode: str) -> Worker:
@@ -146,7 +151,8 @@ RQ_FORK = _rq("rq, Worker", "Worker", 80)
 RQ_SIMPLE = _rq("rq, SimpleWorker", "SimpleWorker", 300)
 CELERY_SAFE = _celery("celery", "safe")
 CELERY_FAST = _celery("celery, early ack, no results", "fast")
-DRAMATIQ_SAFE = _dramatiq("dramatiq", "safe", 8)
+DRAMATIQ_SAFE = _dramatiq("dramatiq, 8 threads", "safe", 8)
+DRAMATIQ_ONE = _dramatiq("dramatiq, 1 thread", "safe", 1)
 DRAMATIQ_FAST = _dramatiq("dramatiq, 8 threads, no results", "fast", 8)
 HUEY_ONLY = Worker(
     "huey",

@@ -12,10 +12,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from redis import Redis
+
 from bench.cells import VARIABLE, Cells
 from bench.libraries import ROOT
 from forq.embedded import EmbeddedRedis
-from redis import Redis
+from forq.serverbinary import find_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +42,8 @@ class Stage:
         self._path = str(Path(folder) / "cells")
         self.cells = Cells.create(self._path)
         self._stack.callback(self.cells.close)
-        self.server = self._stack.enter_context(EmbeddedRedis())
+        binary = find_server(packaged=True).path
+        self.server = self._stack.enter_context(EmbeddedRedis(binary=binary))
         self.url: str = self.server.url
         self.redis: Redis = self._stack.enter_context(Redis.from_url(self.url))
 
@@ -61,10 +64,11 @@ class Stage:
             *(library.program("python"), "-m", "bench.peers.driver", library.peer, self.url),
             *words,
         )
+        real = {"BENCH_REAL": "1"} if "real" in words else {}
         done = subprocess.run(
-            *(command,),
+            command,
             cwd=ROOT,
-            env=self._environment({"BENCH_MODE": mode}),
+            env=self._environment({"BENCH_MODE": mode, **real}),
             capture_output=True,
             text=True,
             check=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from arq import create_pool, func
 from arq.connections import RedisSettings
@@ -27,7 +27,9 @@ class WorkerSettings:
     """The worker's."""
 
     redis_settings = _SETTINGS
-    functions = [_task(name) for name in ("noop", "spin", "nap", "echo", "note", "stamp", "busy")]
+    functions: ClassVar[list[Any]] = [
+        _task(name) for name in ("noop", "spin", "nap", "echo", "note", "stamp", "busy")
+    ]
     max_jobs = int(os.environ.get("BENCH_CONCURRENCY", "10"))
     poll_delay = 0.01
     queue_read_limit = max(max_jobs * 5, 100)

@@ -36,7 +36,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {"echo": ("x" * 100_000,), "note": ("x"
 def main(peer: str, url: str, what: str, *rest: str) -> None:
     """Do it and print."""
     program = importlib.import_module(f"bench.peers.{peer}").Program(url)
-    runs = {"fill": fill, "many": many, "idle": idle, "load": load}
+    runs: dict[str, Any] = {"fill": fill, "many": many, "idle": idle, "load": load}
     print(json.dumps(asyncio.run(_within(program, runs[what](program, *rest)))))
 
 

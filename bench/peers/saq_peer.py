@@ -54,8 +54,12 @@ class Program:
         return job
 
     async def wait(self, handle: Job) -> Any:
-        """Wait for a result; Redis tells when there is one."""
-        await handle.refresh(until_complete=60)
+        """Wait for a result; Redis tells when there is one, unless it came just before."""
+        while not handle.completed:
+            try:
+                await handle.refresh(until_complete=0.2)
+            except TimeoutError:
+                continue
         return handle.result
 
     async def __aenter__(self) -> Self:

@@ -50,5 +50,5 @@ class Program:
         await worker.__aenter__()
         return self
 
-    async def __aexit__(self, *args: Any) -> None:
+    async def __aexit__(self, *args: object) -> None:
         await worker.__aexit__(*args)

