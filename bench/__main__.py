@@ -15,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.flat import flat_rows
 from bench.libraries import LIBRARIES
 from bench.promises import verdicts
 from bench.report import facts, page, tables
@@ -30,7 +31,7 @@ _ROOT = Path(__file__).parents[1]
 def main() -> int:
     """Measure, print, write; return the exit code."""
     chosen = _arguments()
-    rows = [row for row in all_rows() if chosen.only in " / ".join(row.key)]
+    rows = [row for row in (*all_rows(), *flat_rows()) if chosen.only in " / ".join(row.key)]
     if not rows:
         print(f"bench: no row has {chosen.only!r} in its name; see --list", file=sys.stderr)
         return 2

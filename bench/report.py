@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.promises import Results, Verdict
-    from bench.rows import Row
+    from bench.rows import Figures, Row
 
 _TITLES = {
     "work": ("Jobs a second", "rate"),
     "enqueue": ("Enqueued a second", "rate"),
     "latency": ("From enqueue to start, and to the result at the waiter, in ms", ""),
     "costs": ("What a job costs in Redis", ""),
+    "flat": ("As queues grow and there are more of them: forq alone", ""),
 }
 
 
@@ -64,30 +65,33 @@ def page(
 
 
 def _table(rows: Sequence[Row], results: Results, leading: str) -> str:
-    names = list(results[rows[0].key][0])
-    heads = ["workload", "who", *(["jobs a second", "lowest – highest"] if leading else [])]
-    heads += [name for name in names if name != leading]
+    names = list(dict.fromkeys(name for row in rows for name in results[row.key][0]))
+    others = [name for name in names if name != leading]
+    heads = [
+        "workload",
+        "who",
+        *(["jobs a second", "lowest – highest"] if leading else []),
+        *others,
+    ]
     lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (len(heads) - 2)}"]
     for workload in dict.fromkeys(row.workload for row in rows):
         mine = [row for row in rows if row.workload == workload]
         if leading:
             mine.sort(key=lambda row: -median(one[leading] for one in results[row.key]))
         for row in mine:
-            rounds = results[row.key]
             cells = [workload, row.who + ("" if row.safe else " ¹")]
-            if leading:
-                values = [one[leading] for one in rounds]
-                cells += [
-                    _number(median(values)),
-                    f"{_number(min(values))} – {_number(max(values))}",
-                ]
-            cells += [
-                _number(median(one[name] for one in rounds)) if name in rounds[0] else ""
-                for name in names
-                if name != leading
-            ]
+            cells += _leading([one[leading] for one in results[row.key]]) if leading else []
+            cells += [_median(results[row.key], name) for name in others]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _leading(values: Sequence[float]) -> list[str]:
+    return [_number(median(values)), f"{_number(min(values))} – {_number(max(values))}"]
+
+
+def _median(rounds: Sequence[Figures], name: str) -> str:
+    return _number(median(one[name] for one in rounds)) if name in rounds[0] else ""
 
 
 def _promised(found: Sequence[Verdict]) -> str:
