@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Seconds that a worker's clock is off.
 OFF = {"ahead": 3600, "behind": -3600}
-LEASE = 1.0
+LEASE = 2.5  # with less, a busy machine may keep a worker from renewing in time
 
 
 def _library() -> str:
@@ -157,7 +157,7 @@ def test_the_other_one_takes_over_after_a_lease(
     [other] = OFF.keys() - {dead}
     both = stage.queue("both")
     names = [f"job{n}" for n in range(6)]  # as many as both have slots
-    handles = [both.enqueue(clockjobs.hold, str(stage.tmp), name, 4 * LEASE) for name in names]
+    handles = [both.enqueue(clockjobs.hold, str(stage.tmp), name, 3 * LEASE) for name in names]
     eventually(lambda: all((stage.tmp / name).exists() for name in names), 30, "all jobs")
     # What nobody may start expires by the clock of Redis.
     both.pause()
@@ -169,7 +169,7 @@ def test_the_other_one_takes_over_after_a_lease(
     both.resume()
     ended = [handle.result(60) for handle in handles]
     assert ended == [other] * len(names)
-    assert all(_took(handle) >= 4 * LEASE - 0.1 for handle in handles), "their work was cut short"
+    assert all(_took(handle) >= 3 * LEASE - 0.1 for handle in handles), "their work was cut short"
     views = [handle.refresh() for handle in handles]
     lost = {name for name, view in zip(names, views, strict=True) if view.recoveries}
     assert lost == set(held)
