@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from bench.flat import flat_rows
 from bench.libraries import LIBRARIES
+from bench.plot import draw
 from bench.promises import verdicts
 from bench.report import facts, page, tables
 from bench.rows import all_rows
@@ -25,7 +26,10 @@ from bench.working import BenchError, Stage
 if TYPE_CHECKING:
     from bench.rows import Figures, Row
 
+    Results = dict[tuple[str, str, str], list[Figures]]
+
 _ROOT = Path(__file__).parents[1]
+_RESULTS = _ROOT / "bench" / "results.json"
 
 
 def main() -> int:
@@ -38,50 +42,66 @@ def main() -> int:
     if chosen.list:
         print("\n".join(" / ".join(row.key) for row in rows))
         return 0
+    if chosen.render:
+        return _render(rows)
+    results: Results = defaultdict(list)
     try:
         for library in LIBRARIES:
             library.install()
-        results = _measured(rows, chosen.rounds, chosen.scale)
+        with Stage() as stage:
+            begun = time.monotonic()
+            for turn in range(1, chosen.rounds + 1):
+                _measure(stage, rows, results, chosen.scale, f"{turn}/{chosen.rounds}", begun)
+                if chosen.write and not chosen.only:
+                    _write(rows, results, facts())  # what is there so far is not lost
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     found = verdicts(results)
     print(tables(rows, results, found))
-    if chosen.write and not chosen.only:
-        about = facts()
-        document = {
-            "facts": about,
-            "rows": [
-                {"section": row.section, "workload": row.workload, "who": row.who}
-                | {"safe": row.safe, "rounds": results[row.key]}
-                for row in rows
-            ],
-            "promises": [one._asdict() for one in found],
-        }
-        (_ROOT / "bench" / "results.json").write_text(json.dumps(document, indent=1) + "\n")
-        (_ROOT / "docs" / "benchmarks.md").write_text(page(rows, results, found, about))
     return 0 if all(one.holds for one in found) else 1
 
 
-def _measured(
-    rows: list[Row], rounds: int, scale: float
-) -> dict[tuple[str, str, str], list[Figures]]:
-    results: dict[tuple[str, str, str], list[Figures]] = defaultdict(list)
-    begun = time.monotonic()
-    with Stage() as stage:
-        for turn in range(1, rounds + 1):
-            for number, row in enumerate(rows, 1):
-                figures = row.measure(stage, scale)
-                results[row.key].append(figures)
-                minutes = (time.monotonic() - begun) / 60
-                said = ", ".join(f"{name} {value:,.3g}" for name, value in figures.items())
-                print(
-                    f"[{turn}/{rounds}, {number}/{len(rows)}, {minutes:.0f} min]"
-                    f" {' / '.join(row.key)}: {said}",
-                    file=sys.stderr,
-                    flush=True,
-                )
-    return results
+def _measure(  # noqa: PLR0913, PLR0917 - one call, of which the rest is what it says meanwhile
+    stage: Stage, rows: list[Row], results: Results, scale: float, turn: str, begun: float
+) -> None:
+    for number, row in enumerate(rows, 1):
+        figures = row.measure(stage, scale)
+        results[row.key].append(figures)
+        minutes = (time.monotonic() - begun) / 60
+        said = ", ".join(f"{name} {value:,.3g}" for name, value in figures.items())
+        print(
+            f"[{turn}, {number}/{len(rows)}, {minutes:.0f} min] {' / '.join(row.key)}: {said}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _write(rows: list[Row], results: Results, about: dict[str, str]) -> None:
+    found = verdicts(results)
+    document = {
+        "facts": about,
+        "rows": [
+            {"section": row.section, "workload": row.workload, "who": row.who}
+            | {"safe": row.safe, "rounds": results[row.key]}
+            for row in rows
+        ],
+        "promises": [one._asdict() for one in found],
+    }
+    _RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    text = page(rows, results, found, about)
+    (_ROOT / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
+    draw(results, _ROOT / "docs" / "benchmarks.svg")
+
+
+def _render(rows: list[Row]) -> int:
+    """Write the page and the picture from what was measured before."""
+    document = json.loads(_RESULTS.read_text(encoding="utf-8"))
+    results = {
+        (one["section"], one["workload"], one["who"]): one["rounds"] for one in document["rows"]
+    }
+    _write([row for row in rows if row.key in results], results, document["facts"])
+    return 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -94,6 +114,9 @@ def _arguments() -> argparse.Namespace:
         "--only", default="", help="rows with this in their name only; writes no files"
     )
     parser.add_argument("--list", action="store_true", help="print the names of the rows, and end")
+    parser.add_argument(
+        "--render", action="store_true", help="write the page anew from bench/results.json, and end"
+    )
     parser.add_argument(
         "--no-write", dest="write", action="store_false", help="print only, write no files"
     )

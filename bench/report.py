@@ -114,7 +114,10 @@ _PAGE = """\
 
 Written by `make bench`; do not edit. All rows come from one run on one machine and one Redis, the
 contenders taking turns, {rounds} rounds each: medians, and the lowest and the highest. The first
-table says what forq promises and what came of it.
+table says what forq promises and what came of it; [performance.md](performance.md), where it comes
+from.
+
+![The most telling rows](benchmarks.svg)
 
 {tables}
 
