@@ -6,7 +6,8 @@ import datetime as dt
 import functools
 import math
 import threading
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,6 +26,9 @@ from forq.errors import (
 from forq.testing import burst
 from tests.sdk import sample
 from tests.sdk.hand import Hand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HUNDRED_KB = "x" * 100_000
 
@@ -344,3 +348,36 @@ def test_views_are_json(client: Client, queue: Queue) -> None:
     assert job.cause is Cause.EXCEPTION
     [one] = client.queues()
     assert json.loads(json.dumps(one.to_json()))["failed"] == 1
+
+
+def test_what_makes_the_calls_may_use_the_only_connection(redis_url: str) -> None:
+    joint = "&" if "?" in redis_url else "?"
+    with Client(f"{redis_url}{joint}max_connections=1", namespace="only-one") as client:
+        queue = Queue("q", client)
+
+        def calls() -> Iterator[forq.Call[int]]:
+            for number in range(30):
+                queue.enqueue(sample.add, number)  # while a chunk of the others is on its way
+                yield call(sample.add, number)
+
+        assert len(queue.enqueue_many(calls(), chunk=10)) == 30
+        assert queue.counts().queued == 60
+        queue.purge()
+
+
+def test_an_interrupt_while_a_chunk_is_on_its_way_leaves_a_client_that_works(
+    client: Client,
+) -> None:
+    queue = Queue("q", client)
+    queue.enqueue(sample.add, 1)
+
+    def calls() -> Iterator[forq.Call[int]]:
+        yield from (call(sample.add, number) for number in range(10))
+        raise KeyboardInterrupt
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            queue.enqueue_many(calls(), chunk=10)
+    deadline = time.monotonic() + 10
+    while queue.counts().queued < 31:  # sent, and maybe not yet read by Redis
+        assert time.monotonic() < deadline

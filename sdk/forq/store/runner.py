@@ -56,15 +56,26 @@ class Runner:
         ]
 
     def begin(self, command: Command[T]) -> Sent[T]:
-        """Send one command and do not wait for its answer."""
+        """Send one command, and let its answer be waited for later.
+
+        Where that cannot be (it has to find its server, or there is no connection to spare for
+        what is done meanwhile) it is run at once.
+        """
         state = self._current()
         self._take(state)
+        spare = state.permits.acquire(blocking=False)
         try:
-            pending = state.transport.begin(calls.by_digest(command))
+            pending = state.transport.begin(calls.by_digest(command)) if spare else None
         except BaseException:
             state.permits.release()
             raise
-        return Sent(self, command, pending, state.permits)
+        finally:
+            if spare:
+                state.permits.release()
+        if pending is not None:
+            return Sent(self, command, pending, state.permits)
+        state.permits.release()
+        return Sent(self, command, self._replies([command])[0], None)
 
     def listen(self, channel: str) -> Listener:
         """Subscribe to `channel` on a connection of its own."""
@@ -116,43 +127,40 @@ class Runner:
 
 
 class Sent(Generic[T]):
-    """A command whose answer nobody has waited for yet; it holds a connection until then."""
+    """A command that was sent. Until its answer is waited for it holds a connection."""
 
     def __init__(
         self,
         runner: Runner,
         command: Command[T],
-        pending: Pending | None,
-        permits: threading.BoundedSemaphore,
+        reply: Pending | Any,
+        permits: threading.BoundedSemaphore | None,
     ) -> None:
         self._runner = runner
         self._command = command
-        self._pending = pending
-        self._permits = permits
-        self._open = True
+        self._reply = reply
+        self._permits = permits  # None: there is an answer already
 
     def finish(self) -> T:
         """Wait for the answer."""
-        reply = None
-        try:
-            if self._pending is not None:
-                reply = self._pending.finish()
-        finally:
-            self._close()
-        if self._pending is None or calls.unknown([self._command], [reply]):
+        if self._permits is not None:
+            try:
+                self._reply = self._reply.finish()
+            finally:
+                self._release(self._permits)
+        if calls.unknown([self._command], [self._reply]):
             return self._runner.run(self._command)  # it has not run yet
-        return calls.answer(self._command, reply, self._runner.shown)
+        return calls.answer(self._command, self._reply, self._runner.shown)
 
     def abandon(self) -> None:
-        """Give the connection up."""
-        if self._pending is not None:
-            self._pending.abandon()
-        self._close()
+        """Give its connection up."""
+        if self._permits is not None:
+            self._reply.abandon()
+            self._release(self._permits)
 
-    def _close(self) -> None:
-        if self._open:
-            self._open = False
-            self._permits.release()
+    def _release(self, permits: threading.BoundedSemaphore) -> None:
+        self._permits = None
+        permits.release()
 
 
 class _State:
