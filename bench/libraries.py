@@ -141,7 +141,7 @@ LOOP = Worker(
     FORQ_ASYNC,
     (
         *(FORQ.program("forq"), "worker", "bench", "--log-level", "warning"),
-        *("--isolation", "async", "-c", "{c}", "--preload", "{module}"),
+        *("--isolation", "async", "-c", "{c}", "--preload", "bench.atasks"),
     ),
     8_000,
     copies=True,

@@ -9,13 +9,13 @@ from arq import create_pool, func
 from arq.connections import RedisSettings
 from arq.jobs import Job
 
-from bench import tasks
+from bench import atasks
 
 _SETTINGS = RedisSettings.from_dsn(os.environ["BENCH_URL"])
 
 
 def _task(name: str) -> Any:
-    function = getattr(tasks, f"a{name}")
+    function = getattr(atasks, f"a{name}")
 
     async def run(_context: Any, *args: Any) -> Any:
         return await function(*args)

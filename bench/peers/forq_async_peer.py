@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from bench import tasks
+from bench import atasks
 from forq import Client, call
 from forq.aio import AsyncHandle, AsyncQueue
 
@@ -37,4 +37,4 @@ class Program:
 
 
 def _function(task: str) -> Any:
-    return "bench.realtask:areal" if task == "real" else getattr(tasks, f"a{task}")
+    return "bench.realtask:areal" if task == "real" else getattr(atasks, f"a{task}")

@@ -7,13 +7,13 @@ from typing import Any, Self
 
 from saq import Job, Queue
 
-from bench import tasks
+from bench import atasks
 
 queue = Queue.from_url(os.environ["BENCH_URL"], name="bench")
 
 
 def _task(name: str) -> Any:
-    function = getattr(tasks, f"a{name}")
+    function = getattr(atasks, f"a{name}")
 
     async def run(_context: Any, **kwargs: Any) -> Any:
         return await function(**kwargs)

@@ -8,7 +8,7 @@ from typing import Any, Self
 from streaq import Worker
 from streaq.task import Task
 
-from bench import tasks
+from bench import atasks
 
 worker = Worker(
     redis_url=os.environ["BENCH_URL"],
@@ -17,7 +17,7 @@ worker = Worker(
 )
 
 jobs = {
-    name: worker.task(name=name)(getattr(tasks, f"a{name}"))
+    name: worker.task(name=name)(getattr(atasks, f"a{name}"))
     for name in ("noop", "spin", "nap", "echo", "note", "stamp", "busy")
 }
 if os.environ.get("BENCH_REAL"):

@@ -8,7 +8,7 @@ from typing import Any, Self
 from taskiq import AsyncTaskiqTask
 from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend, RedisStreamBroker
 
-from bench import tasks
+from bench import atasks
 
 _URL = os.environ["BENCH_URL"]
 _SAFE = os.environ.get("BENCH_MODE", "safe") == "safe"
@@ -20,7 +20,7 @@ broker = (
 )
 
 jobs = {
-    name: broker.register_task(getattr(tasks, f"a{name}"), task_name=name)
+    name: broker.register_task(getattr(atasks, f"a{name}"), task_name=name)
     for name in ("noop", "spin", "nap", "echo", "note", "stamp", "busy")
 }
 if os.environ.get("BENCH_REAL"):
