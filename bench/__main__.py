@@ -53,7 +53,8 @@ def main() -> int:
             for turn in range(1, chosen.rounds + 1):
                 _measure(stage, rows, results, chosen.scale, f"{turn}/{chosen.rounds}", begun)
                 if chosen.write and not chosen.only:
-                    _write(rows, results, facts())  # what is there so far is not lost
+                    # What is there so far is not lost.
+                    _write(rows, results, {"scale": f"{chosen.scale:g}", **facts()})
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2

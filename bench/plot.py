@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 
 
 class Panel(NamedTuple):
-    """One of its parts: the rows of a workload, by one figure; `less` when less is better."""
+    """One of its parts: the rows of a workload, by one figure.
+
+    `less` is better, or more; `wide` is a logarithmic axis, for what differs by thousands.
+    """
 
     title: str
     section: str
     workload: str
     figure: str
     less: bool = False
+    wide: bool = False
 
 
 PANELS = (
@@ -28,14 +32,14 @@ PANELS = (
     Panel("enqueued one by one, a second", "enqueue", "one by one", "rate"),
     Panel("enqueued by 100 coroutines, a second", "enqueue", "one by one, 100 coroutines", "rate"),
     Panel("idle: ms from enqueue to start, p50", "latency", "idle", "start p50 ms", less=True),
-    Panel("Redis commands a job", "costs", "100-byte argument", "commands", less=True),
+    Panel("Redis commands a job", "costs", "100-byte argument", "commands", less=True, wide=True),
 )  # fmt: skip
 
 _OURS, _THEIRS = "#1f6feb", "#9aa4b2"
 
 
 def draw(results: Results, path: Path) -> None:
-    """Write the picture; its axes are logarithmic."""
+    """Write the picture."""
     import matplotlib as mpl  # noqa: PLC0415 - only where something is drawn
 
     mpl.use("svg")
@@ -48,7 +52,8 @@ def draw(results: Results, path: Path) -> None:
         colors = [_OURS if who.startswith("forq") else _THEIRS for who in values]
         bars = axis.barh(list(values), list(values.values()), color=colors)
         axis.bar_label(bars, [_shown(value) for value in values.values()], padding=3, fontsize=8)
-        axis.set_xscale("log")
+        if panel.wide:
+            axis.set_xscale("log")
         axis.margins(x=0.15)
         axis.tick_params(labelsize=8)
         axis.set_title(panel.title + (" (less is better)" if panel.less else ""), fontsize=10)
