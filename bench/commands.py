@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_REST_S = 0.3
+#: Workers at rest send no more than so many commands in a pause.
+_FEW, _PAUSE_S, _MOST_S = 10, 0.1, 5.0
 
 
 @contextmanager
@@ -39,6 +40,10 @@ def counting(url: str) -> Iterator[Callable[[], int]]:
         sock.close()
 
 
-def rest() -> None:
-    """Let reports that are on their way arrive."""
-    time.sleep(_REST_S)
+def rest(count: Callable[[], int]) -> None:
+    """Wait until the reports that were on their way have arrived: hardly a command comes now."""
+    deadline = time.monotonic() + _MOST_S
+    before = -1
+    while count() - before > _FEW and time.monotonic() < deadline:
+        before = count()
+        time.sleep(_PAUSE_S)

@@ -39,7 +39,7 @@ class Workload(NamedTuple):
 
 NOOP = Workload("no-op", "noop", "does nothing")
 SPIN = Workload("1 ms of CPU", "spin", "computes for a millisecond", 0.001)
-NAP = Workload("10 ms of sleep", "nap", "waits for 10 ms, as for a database", 0.01, 4_000)
+NAP = Workload("10 ms of sleep", "nap", "waits for 10 ms, as for a database", 0.01)
 ECHO = Workload("100 KB", "echo", "takes 100 KB, and returns them", 0.0005, 3_000)
 REAL = Workload(
     *("requests, pydantic", "real", "reads a document with pydantic, prepares a request with"),
@@ -54,7 +54,7 @@ WORKLOADS = (NOOP, SPIN, NAP, ECHO, REAL)
 
 @dataclass(frozen=True)
 class Row:
-    """A row: `measure` does it once. `of` are the figures that it gives, the first one leads."""
+    """A row of the results: `measure` does it once."""
 
     section: str
     workload: str
@@ -72,7 +72,7 @@ def jobs_for(worker: Worker, workload: Workload, slots: int, scale: float) -> in
     """Return how many jobs to run: for some seconds, and never too few."""
     each = workload.seconds / (slots if worker.coroutines and workload is NAP else 1)
     reached = 1 / (1 / worker.rate + each)
-    wanted = min(max(reached * _SECONDS, _LEAST), workload.most if workload is not NAP else _MOST)
+    wanted = min(max(reached * _SECONDS, _LEAST), workload.most)
     if worker.rate >= 15_000 and workload is NOOP:
         wanted = _MOST
     return max(int(wanted * scale), 60)
@@ -165,7 +165,7 @@ def costs(worker: Worker) -> Row:
         with commands.counting(stage.url) as count:
             with stage.working(worker, 1, 100 if worker.coroutines else 1) as started:
                 stage.run_until(jobs, started)
-                commands.rest()
+                commands.rest(count)
                 finished = stage.memory() - empty
             total = count()
         return {

@@ -83,6 +83,7 @@ class Line:
                 await self._send(client, self._next())
         finally:
             self._busy = False
+            self._sending = None  # it would keep the event loop alive, and that this line
             for _, done in self._waiting:  # the event loop ends
                 done.cancel()
             self._waiting.clear()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -197,7 +196,7 @@ def submit_many(
     While Redis takes one chunk, the next is packed. It is sent when that one was accepted.
     """
     accepted: list[Ref] = []
-    sent: list[Packed] = []
+    sent: list[Packed] = []  # and not known to be accepted
     waiting: Plan[None] | None = None
     try:
         for part in chunks(calls, chunk):
@@ -213,11 +212,17 @@ def submit_many(
             yield from before
             accepted += _refs(queue, client, sent)
     except Exception as error:
+        fate: Exception | None = error  # of what was sent last
         if waiting is not None:  # the error is of what was to come next
-            with suppress(ForqError):
+            try:
                 yield from waiting
+            except ForqError as other:
+                fate = other
+            else:
+                fate = None
                 accepted += _refs(queue, client, sent)
-        tell_accepted(error, [ref.id for ref in accepted], len(sent))
+        unsure = len(sent) if isinstance(fate, RedisUnavailable) else 0
+        tell_accepted(error, [ref.id for ref in accepted], unsure)
         raise
     return accepted
 
@@ -226,14 +231,14 @@ def _refs(queue: QueueBase, client: Client, packed: list[Packed]) -> list[Ref]:
     return [queue._ref(one, client) for one in packed]  # noqa: SLF001 - its other half
 
 
-def tell_accepted(error: Exception, ids: list[str], waiting: int) -> None:
-    """Note on an error of ``enqueue_many`` what was enqueued before it."""
+def tell_accepted(error: Exception, ids: list[str], unsure: int) -> None:
+    """Note on an error of ``enqueue_many`` what was enqueued before it, and what may have been."""
     if isinstance(error, ForqError):
         error.accepted = tuple(ids)
     note = f"enqueue_many: {len(ids)} jobs had been accepted before this (error.accepted)"
-    if waiting and isinstance(error, RedisUnavailable):
+    if unsure:
         note += (
-            f"; of the next {waiting} either all or none were. Calls with ids of their own, "
+            f"; of the next {unsure} either all or none were. Calls with ids of their own, "
             "call(…).options(id=…), can be enqueued again: what is there already is not doubled"
         )
     error.add_note(note)

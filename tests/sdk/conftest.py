@@ -12,7 +12,9 @@ from forq import Client, Queue
 from forq.configured import use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from forq.embedded import EmbeddedRedis
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +28,21 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def client(redis_url: str) -> Iterator[Client]:
     """Give a client that is also the one of the process."""
     with Client(redis_url, namespace=f"t{secrets.token_hex(6)}") as client:
+        before = use(client)
+        yield client
+        use(before)
+
+
+@pytest.fixture
+def own_url(start_redis: Callable[..., EmbeddedRedis]) -> str:
+    """Give a server of the test's own: its commands are counted, or its memory is taken away."""
+    return start_redis().url
+
+
+@pytest.fixture
+def own_client(own_url: str) -> Iterator[Client]:
+    """Give a client of that server, which is also the one of the process."""
+    with Client(own_url) as client:
         before = use(client)
         yield client
         use(before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis as redis_py
@@ -22,25 +22,12 @@ from forq.errors import (
 from forq.testing import burst
 from tests.sdk import sample
 from tests.sdk.hand import Hand
+from tests.sdk.loops import go
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from forq.embedded import EmbeddedRedis
-
-T = TypeVar("T")
-
-
-def go(client: Client, main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` in a fresh event loop and close the client's side of it."""
-
-    async def wrapped() -> T:
-        try:
-            return await main
-        finally:
-            await client.aclose()
-
-    return asyncio.run(wrapped())
 
 
 def test_enqueue_and_result(client: Client) -> None:

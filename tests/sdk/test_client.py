@@ -164,6 +164,24 @@ class TestLostReplies:
             assert len(queue.enqueue_many(sample.many(30), chunk=10)) == 30
             assert Queue("q", client).counts().queued == 31
 
+    def test_an_error_of_the_calls_tells_of_the_chunk_whose_answer_is_lost(
+        self, client: Client, proxy: CuttingProxy
+    ) -> None:
+        with Client(proxy.url, namespace=client.namespace) as shaky:
+            queue = Queue("q", shaky)
+            queue.enqueue(sample.add, 1)
+            proxy.cut = threading.Event()
+            proxy.cut.set()
+
+            def calls() -> Iterator[forq.Call[int]]:
+                yield from sample.many(10)
+                raise RuntimeError("mine")
+
+            with pytest.raises(RuntimeError, match="mine") as caught:
+                queue.enqueue_many(calls(), chunk=10)
+            assert "0 jobs had been accepted" in caught.value.__notes__[0]
+            assert "of the next 10 either all or none" in caught.value.__notes__[0]
+
     def test_a_second_loss_is_told(self, client: Client, proxy: CuttingProxy) -> None:
         with Client(proxy.url, namespace=client.namespace) as shaky:
             queue = Queue("q", shaky)

@@ -3,49 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+import gc
+from typing import Any
 
 import pytest
 from redis import Redis
 
-from forq import Client, DuplicateJob, RedisFull, RedisUnavailable
+from forq import Client, DuplicateJob, RedisFull, RedisUnavailable, combining
 from forq.aio import AsyncQueue
-from forq.configured import use
 from tests.sdk import sample
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-
-    from forq.embedded import EmbeddedRedis
-
-T = TypeVar("T")
-
-
-@pytest.fixture
-def url(start_redis: Callable[..., EmbeddedRedis]) -> str:
-    """Give a server of its own: its commands are counted, and its memory is taken away."""
-    return start_redis().url
-
-
-@pytest.fixture
-def client(url: str) -> Iterator[Client]:
-    """Give a client that is also the one of the process."""
-    with Client(url) as client:
-        before = use(client)
-        yield client
-        use(before)
-
-
-def go(client: Client, main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` in a fresh event loop and close the client's side of it."""
-
-    async def wrapped() -> T:
-        try:
-            return await main
-        finally:
-            await client.aclose()
-
-    return asyncio.run(wrapped())
+from tests.sdk.loops import go
 
 
 def evals(redis_url: str) -> int:
@@ -54,32 +21,32 @@ def evals(redis_url: str) -> int:
         return int(found.get("cmdstat_evalsha", {}).get("calls", 0))
 
 
-def test_a_thousand_coroutines_share_few_calls(client: Client, url: str) -> None:
+def test_a_thousand_coroutines_share_few_calls(own_client: Client, own_url: str) -> None:
     async def main() -> list[str]:
         queue = AsyncQueue("q")
         await queue.enqueue(sample.add, 0, 0)
-        before = evals(url)
+        before = evals(own_url)
         made = await asyncio.gather(*(queue.enqueue(sample.add, n, n) for n in range(1000)))
-        assert evals(url) - before < 10
+        assert evals(own_url) - before < 10
         assert (await queue.counts()).queued == 1001
         return [handle.id for handle in made]
 
-    assert len(set(go(client, main()))) == 1000
+    assert len(set(go(own_client, main()))) == 1000
 
 
-def test_one_after_the_other_each_goes_at_once(client: Client, url: str) -> None:
+def test_one_after_the_other_each_goes_at_once(own_client: Client, own_url: str) -> None:
     async def main() -> None:
         queue = AsyncQueue("q")
         await queue.enqueue(sample.add, 0, 0)
-        before = evals(url)
+        before = evals(own_url)
         for number in range(5):
             await queue.enqueue(sample.add, number, number)
-        assert evals(url) - before == 5
+        assert evals(own_url) - before == 5
 
-    go(client, main())
+    go(own_client, main())
 
 
-def test_they_keep_their_order_and_their_options(client: Client) -> None:
+def test_they_keep_their_order_and_their_options(own_client: Client) -> None:
     async def main() -> None:
         queue = AsyncQueue("q")
         made = await asyncio.gather(
@@ -89,10 +56,10 @@ def test_they_keep_their_order_and_their_options(client: Client) -> None:
         assert [view.id for view in listed] == [handle.id for handle in made]
         assert [view.description for view in listed] == [str(n) for n in range(50)]
 
-    go(client, main())
+    go(own_client, main())
 
 
-def test_a_duplicate_harms_nobody_else(client: Client) -> None:
+def test_a_duplicate_harms_nobody_else(own_client: Client) -> None:
     async def main() -> None:
         queue = AsyncQueue("q")
         await queue.options(id="mine").enqueue(sample.add, 1, 1)
@@ -106,10 +73,10 @@ def test_a_duplicate_harms_nobody_else(client: Client) -> None:
         assert isinstance(found[20], DuplicateJob)
         assert (await queue.counts()).queued == 41
 
-    go(client, main())
+    go(own_client, main())
 
 
-def test_who_is_canceled_leaves_the_others_alone(client: Client) -> None:
+def test_who_is_canceled_leaves_the_others_alone(own_client: Client) -> None:
     async def main() -> None:
         queue = AsyncQueue("q")
         await queue.enqueue(sample.add, 0, 0)
@@ -121,15 +88,15 @@ def test_who_is_canceled_leaves_the_others_alone(client: Client) -> None:
             assert [n for n, one in enumerate(found) if isinstance(one, BaseException)] == [leaver]
         await asyncio.wait_for(queue.enqueue(sample.add, 1, 1), 10)  # nobody is stuck
 
-    go(client, main())
+    go(own_client, main())
 
 
-def test_redis_that_is_full_refuses_each(url: str, client: Client) -> None:
+def test_redis_that_is_full_refuses_each(own_url: str, own_client: Client) -> None:
 
     async def main() -> None:
         queue = AsyncQueue("q")
         await queue.enqueue(sample.add, 0, 0)
-        with Redis.from_url(url) as redis:
+        with Redis.from_url(own_url) as redis:
             redis.config_set("maxmemory", 1)
             try:
                 found = await asyncio.gather(
@@ -142,7 +109,7 @@ def test_redis_that_is_full_refuses_each(url: str, client: Client) -> None:
         assert (await queue.counts()).queued == 1
         await queue.enqueue(sample.add, 1, 1)
 
-    go(client, main())
+    go(own_client, main())
 
 
 def test_redis_that_is_away_is_told_to_each() -> None:
@@ -158,31 +125,33 @@ def test_redis_that_is_away_is_told_to_each() -> None:
     go(client, main())
 
 
-def test_large_jobs_do_not_share_one_call(client: Client, url: str) -> None:
+def test_large_jobs_do_not_share_one_call(own_client: Client, own_url: str) -> None:
     async def main() -> None:
         queue = AsyncQueue("q")
         await queue.enqueue("tests.sdk.sample:add")
-        before = evals(url)
+        before = evals(own_url)
         text = "x" * 300_000
         await asyncio.gather(*(queue.enqueue("tests.sdk.sample:add", text) for _ in range(10)))
-        assert evals(url) - before == 10
+        assert evals(own_url) - before == 10
         assert (await queue.counts()).queued == 11
 
-    go(client, main())
+    go(own_client, main())
 
 
-def test_an_event_loop_that_ends_leaves_no_line_behind(client: Client) -> None:
+def test_an_event_loop_that_ends_leaves_no_line_behind(own_client: Client) -> None:
+    async def main() -> None:
+        queue = AsyncQueue("q")
+        await asyncio.gather(*(queue.enqueue(sample.add, n, n) for n in range(20)))
+        assert asyncio.get_running_loop() in combining._lines
+
     for _ in range(3):
-
-        async def main() -> None:
-            queue = AsyncQueue("q")
-            await asyncio.gather(*(queue.enqueue(sample.add, n, n) for n in range(20)))
-
-        go(client, main())
+        go(own_client, main())
+    gc.collect()
+    assert not combining._lines
 
 
-def test_with_replicas_each_waits_for_its_own(url: str) -> None:
-    client = Client(url, wait_replicas=1)
+def test_with_replicas_each_waits_for_its_own(own_url: str) -> None:
+    client = Client(own_url, wait_replicas=1)
 
     async def main() -> None:
         queue = AsyncQueue("q", client)
@@ -195,10 +164,10 @@ def test_with_replicas_each_waits_for_its_own(url: str) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 1500])
-def test_any_number_arrives(client: Client, count: int) -> None:
+def test_any_number_arrives(own_client: Client, count: int) -> None:
     async def main() -> None:
         queue = AsyncQueue("q")
         await asyncio.gather(*(queue.enqueue(sample.add, n, n) for n in range(count)))
         assert (await queue.counts()).queued == count
 
-    go(client, main())
+    go(own_client, main())

@@ -18,25 +18,22 @@ from forq.aio import AsyncQueue
 from tests.sdk import sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from forq.embedded import EmbeddedRedis
+    from collections.abc import Callable
 
 _JOBS = 500
 
 
 @pytest.fixture
-def url(start_redis: Callable[..., EmbeddedRedis]) -> str:
+def url(own_url: str) -> str:
     """Give a server whose commands nobody else counts in."""
-    return start_redis().url
+    return own_url
 
 
 @pytest.fixture
-def client(url: str) -> Iterator[Client]:
-    """Give a client of it."""
-    with Client(url) as client:
-        Queue("q", client).enqueue(sample.add, 1, 2)  # connected, checked, registered
-        yield client
+def client(own_client: Client) -> Client:
+    """Give a client that is connected, and whose queue is registered."""
+    Queue("q", own_client).enqueue(sample.add, 1, 2)
+    return own_client
 
 
 def _steps(action: Callable[[], object]) -> int:
