@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis import Redis
 
 import forq
 from forq import Cause, Client, Queue, Retry, State, call
@@ -365,19 +366,27 @@ def test_what_makes_the_calls_may_use_the_only_connection(redis_url: str) -> Non
         queue.purge()
 
 
-def test_an_interrupt_while_a_chunk_is_on_its_way_leaves_a_client_that_works(
-    client: Client,
+def test_an_interrupt_while_a_chunk_is_on_its_way_leaves_no_connection_behind(
+    own_client: Client, own_url: str
 ) -> None:
-    queue = Queue("q", client)
+    queue = Queue("q", own_client)
     queue.enqueue(sample.add, 1)
 
     def calls() -> Iterator[forq.Call[int]]:
         yield from (call(sample.add, number) for number in range(10))
         raise KeyboardInterrupt
 
-    for _ in range(3):
-        with pytest.raises(KeyboardInterrupt):
-            queue.enqueue_many(calls(), chunk=10)
-    deadline = time.monotonic() + 10
-    while queue.counts().queued < 31:  # sent, and maybe not yet read by Redis
-        assert time.monotonic() < deadline
+    with Redis.from_url(own_url) as redis:
+        before = _connections(redis)
+        for _ in range(5):
+            with pytest.raises(KeyboardInterrupt):
+                queue.enqueue_many(calls(), chunk=10)
+        deadline = time.monotonic() + 10
+        # What was sent is read by Redis, and then it sees that nobody waits for the answer.
+        while queue.counts().queued < 51 or _connections(redis) > before:
+            assert time.monotonic() < deadline
+
+
+def _connections(redis: Redis) -> int:
+    found: Any = redis.info("clients")
+    return int(found["connected_clients"])
