@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 
 from forq.store.mapping import FOREIGN
 from forq.store.options import GET_CONNECTION, async_class, async_options, at, login_free, probe
+from forq.store.packing import packed
 from forq.store.routing import MAX_HOPS, Exchange, Request, Routes
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class AsyncTransport:
             async with asyncio.timeout(self._timeout_s):
                 connection: Any = await pool.get_connection(*GET_CONNECTION)  # type: ignore[no-untyped-call]
                 try:
-                    await connection.send_packed_command(connection.pack_commands(lines))
+                    await connection.send_packed_command(packed(lines))
                     while len(replies) < len(lines):
                         replies.append(await _reply(connection))
                 except BaseException:

@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 
 from forq.store.mapping import FOREIGN
 from forq.store.options import at, login_free, probe, sync_class, sync_options
+from forq.store.packing import packed
 from forq.store.pooling import Pool
 from forq.store.routing import MAX_HOPS, Exchange, Request, Routes
 
@@ -136,7 +137,7 @@ def _send(pool: Pool, lines: Sequence[tuple[Argument, ...]]) -> tuple[Any, Excep
     connection: Any = None
     try:
         connection = pool.take()
-        connection.send_packed_command(connection.pack_commands(lines))
+        connection.send_packed_command(packed(lines))
     except BaseException as error:
         if connection is not None:
             connection.disconnect()

@@ -109,6 +109,7 @@ end
 local function take(chosen)
   local bodies = bodies_of(chosen)
   local memo = { ARGV[2], NOW_TEXT }
+  local lease_end = expiry(lease)
   begin()
   for i, job in ipairs(chosen) do
     local key, fields, expired = job[1], job[2], job[3]
@@ -122,7 +123,7 @@ local function take(chosen)
     else
       local attempt = number(fields[2], 0) + 1
       leave(READY, key)
-      enter(RUNNING, NOW + lease, key)
+      enter(RUNNING, lease_end, key)
       call("HSET", JOB .. key, "s", "running", "t", token, "c", NOW_TEXT, "a", attempt)
       if fields[7] then
         leave(EXPIRING, key)

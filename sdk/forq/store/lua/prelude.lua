@@ -24,7 +24,7 @@ local BAND = 2 ^ 46
 local CHUNK = 1000 -- unpack fails beyond about 8,000
 local TRIES_KEPT = 10
 local BOUNDS = {
-  5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000,
+  5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000, math.huge,
 }
 
 local clock = call("TIME")
@@ -122,16 +122,16 @@ local function add(total, n)
   totals[total] = (totals[total] or 0) + n
 end
 
+-- The jobs of one call mostly fall into the same bucket: the last one is tried first.
+local bucket = 1
 local function observe(histogram, ms)
-  local bucket = ":inf"
   if ms < 0 then ms = 0 end
-  for _, bound in ipairs(BOUNDS) do
-    if ms <= bound then
-      bucket = ":" .. bound
-      break
-    end
+  if ms > BOUNDS[bucket] or bucket > 1 and ms <= BOUNDS[bucket - 1] then
+    bucket = 1
+    while ms > BOUNDS[bucket] do bucket = bucket + 1 end
   end
-  add(histogram .. bucket, 1)
+  local bound = BOUNDS[bucket]
+  add(histogram .. ":" .. (bound == math.huge and "inf" or bound), 1)
   add(histogram .. ":sum", ms)
 end
 
@@ -149,8 +149,13 @@ local function schedule_key(key, due)
 end
 
 -- Jobs that a worker holds: `token` is "worker/nonce".
+local holders = {}
 local function hold(token, n)
-  local worker = token:match("^(.*)/") or token
+  local worker = holders[token]
+  if not worker then
+    worker = token:match("^(.*)/") or token
+    holders[token] = worker
+  end
   holding[worker] = (holding[worker] or 0) + n
 end
 
@@ -175,8 +180,15 @@ local function tell(key, waiters)
   if waiters then told[#told + 1] = { key, waiters } end
 end
 
+-- As text, once for all jobs of a call: Redis takes long to write a number.
+local expiries = {}
 local function expiry(ttl)
-  return ttl < 0 and math.huge or NOW + ttl
+  local text = expiries[ttl]
+  if not text then
+    text = ttl < 0 and "+inf" or string.format("%.0f", NOW + ttl)
+    expiries[ttl] = text
+  end
+  return text
 end
 
 -- Plans to drop finished jobs: past their expiry, or too many. Those that finished within the last
