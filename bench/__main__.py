@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.flat import flat_rows
+from bench.imports import import_rows
 from bench.libraries import LIBRARIES
 from bench.plot import draw
 from bench.promises import verdicts
 from bench.report import facts, page, tables
 from bench.rows import all_rows
+from bench.scaling import scaling_rows
 from bench.working import BenchError, Stage
 
 if TYPE_CHECKING:
@@ -35,7 +37,11 @@ _RESULTS = _ROOT / "bench" / "results.json"
 def main() -> int:
     """Measure, print, write; return the exit code."""
     chosen = _arguments()
-    rows = [row for row in (*all_rows(), *flat_rows()) if chosen.only in " / ".join(row.key)]
+    rows = [
+        row
+        for row in (*all_rows(), *import_rows(), *scaling_rows(), *flat_rows())
+        if chosen.only in " / ".join(row.key)
+    ]
     if not rows:
         print(f"bench: no row has {chosen.only!r} in its name; see --list", file=sys.stderr)
         return 2

@@ -92,7 +92,7 @@ LIBRARIES = (FORQ, FORQ_ASYNC, RQ, CELERY, DRAMATIQ, HUEY, TASKIQ, SAQ, ARQ, STR
 
 def _forq(label: str, rate: int, *options: str) -> Worker:
     command = (FORQ.program("forq"), "worker", "bench", "--log-level", "warning", *options)
-    return Worker(label, FORQ, command, rate)
+    return Worker(label, FORQ, command, rate, copies=True)
 
 
 def _rq(label: str, kind: str, rate: int) -> Worker:
@@ -134,8 +134,8 @@ def _taskiq(label: str, mode: str) -> Worker:
     )
 
 
-FORK = _forq("forq, fork", 900, "-c", "{n}", "--preload", "{module}")
-REUSE = _forq("forq, reuse", 20_000, "-c", "{n}", "--isolation", "reuse", "--preload", "{module}")
+FORK = _forq("forq, fork", 900, "-c", "1", "--preload", "{module}")
+REUSE = _forq("forq, reuse", 20_000, "-c", "1", "--isolation", "reuse", "--preload", "{module}")
 LOOP = Worker(
     "forq, async",
     FORQ_ASYNC,

@@ -120,7 +120,7 @@ def _absolute(results: Results) -> list[Verdict]:
     singles = {
         who: value
         for (workload, who), value in rates.items()
-        if workload.startswith("one by one") and not who.startswith("forq")
+        if workload == "one by one" and not who.startswith("forq")
     }
     if mine_many and singles:
         best = max(singles, key=singles.__getitem__)

@@ -23,7 +23,8 @@ _TITLES = {
     "enqueue": ("Enqueued a second", "rate"),
     "latency": ("From enqueue to start, and to the result at the waiter, in ms", ""),
     "costs": ("What a job costs in Redis", ""),
-    "flat": ("As queues grow and there are more of them: forq alone", ""),
+    "imports": ("What a program that enqueues pays for the import", ""),
+    "flat": ("As queues, workers and servers grow: forq alone", ""),
 }
 
 
@@ -134,12 +135,18 @@ from.
   Jobs are the same functions (`bench/tasks.py`); libraries that run coroutines get them as such.
 - Each is measured in its fastest setting in which a job whose worker is killed runs again, and
   which keeps results; what leaves that out in favour of speed says so in its name.
+- One and two processes: of libraries whose worker has one process (forq with `-c 1`, RQ, saq, arq,
+  streaq) so many workers; of the others one worker with so many processes.
 - A job counts itself in memory that all processes share. A rate is taken from the first to the
   last one; the jobs are in the queue before the worker is started.
 - *first job s* is the time from the start of the worker's processes to its first job.
 - Idle: one job is enqueued, its result waited for, and after 10 to 30 ms the next. Half load: jobs
   of 1 ms arrive at random and keep one process busy for half of the time, or as much as the
   library can do of that.
+- One by one: the next job is enqueued when Redis has answered for the last one; from asyncio by one
+  coroutine.
+- An import is that of what enqueues, in a process of its own, the fastest of five; the memory is
+  what the process has grown by.
 - Commands are those that clients send, as MONITOR sees them; what scripts call is left out. Bytes
   are Redis' `used_memory`, by the number of jobs.
 - *scale* 1 is the full number of jobs: what a library runs in 2.5 s by itself, 2,000 at least, and

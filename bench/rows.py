@@ -102,7 +102,7 @@ def work(worker: Worker, workload: Workload, processes: int, slots: int = 1) -> 
 
 
 def enqueue(library: Library, how: str, jobs: int) -> Row:
-    """Return the row: a program enqueues no-op jobs, ``fill`` or ``many``."""
+    """Return the row: a program enqueues no-op jobs, ``fill``, ``single`` or ``many``."""
 
     def measure(stage: Stage, scale: float) -> Figures:
         stage.clear()
@@ -111,7 +111,7 @@ def enqueue(library: Library, how: str, jobs: int) -> Row:
 
     asynchronous = library in {lib.FORQ_ASYNC, lib.TASKIQ, lib.SAQ, lib.ARQ, lib.STREAQ}
     workload = "many at once" if how == "many" else "one by one"
-    if asynchronous:
+    if asynchronous and how != "single":
         workload += ", asyncio" if how == "many" else ", 100 coroutines"
     return Row("enqueue", workload, library.name, safe=library is not lib.HUEY, measure=measure)
 
@@ -199,7 +199,8 @@ def all_rows() -> list[Row]:
         found += [work(worker, NAP, 1, slots) for worker in (*lib.COROUTINES, lib.TASKIQ_FAST)]
     one_by_one = (lib.FORQ, lib.RQ, lib.CELERY, lib.DRAMATIQ, lib.HUEY)
     hundred = (lib.FORQ_ASYNC, lib.TASKIQ, lib.SAQ, lib.ARQ, lib.STREAQ)
-    found += [enqueue(library, "fill", 10_000) for library in (*one_by_one, *hundred)]
+    found += [enqueue(library, "single", 10_000) for library in (*one_by_one, *hundred)]
+    found += [enqueue(library, "fill", 10_000) for library in hundred]
     with_bulk = (lib.FORQ, lib.RQ, lib.FORQ_ASYNC, lib.STREAQ)
     found += [enqueue(library, "many", 100_000) for library in with_bulk]
     for worker in (*lib.SYNC, *lib.COROUTINES):

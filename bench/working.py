@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.005
 #: It would rewrite its file at moments of its own, with a CPU that is then missing elsewhere.
-_SETTINGS = ("--auto-aof-rewrite-percentage", "0")
+SETTINGS = ("--auto-aof-rewrite-percentage", "0")
 _STALL_S = 60.0
 _END_S = 10.0
 
@@ -45,7 +45,7 @@ class Stage:
         self.cells = Cells.create(self._path)
         self._stack.callback(self.cells.close)
         binary = find_server(packaged=True).path
-        self.server = self._stack.enter_context(EmbeddedRedis(binary=binary, extra=_SETTINGS))
+        self.server = self._stack.enter_context(EmbeddedRedis(binary=binary, extra=SETTINGS))
         self.url: str = self.server.url
         self.redis: Redis = self._stack.enter_context(Redis.from_url(self.url))
 

@@ -1,13 +1,15 @@
 """Enqueue with one library, and print what it took as JSON. Runs in that library's environment.
 
     python -m bench.peers.driver PEER URL fill TASK COUNT
+    python -m bench.peers.driver PEER URL single TASK COUNT
     python -m bench.peers.driver PEER URL many TASK COUNT
     python -m bench.peers.driver PEER URL idle COUNT
     python -m bench.peers.driver PEER URL load RATE COUNT
 
 A peer is a module here with a class ``Program``: `send(task, *args)` returns a handle, and
 `wait(handle)` what the job returned. Both may be coroutines: then a hundred of them enqueue at a
-time (`fill`). `send_many(task, count, args)` is there where the library has such a thing.
+time (`fill`), or one (`single`). `send_many(task, count, args)` is there where the library has such
+a thing.
 """
 
 from __future__ import annotations
@@ -36,11 +38,21 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {"echo": ("x" * 100_000,), "note": ("x"
 def main(peer: str, url: str, what: str, *rest: str) -> None:
     """Do it and print."""
     program = importlib.import_module(f"bench.peers.{peer}").Program(url)
-    runs: dict[str, Any] = {"fill": fill, "many": many, "idle": idle, "load": load}
+    runs: dict[str, Any] = {"fill": fill, "single": single, "many": many} | {
+        "idle": idle,
+        "load": load,
+    }
     print(json.dumps(asyncio.run(_within(program, runs[what](program, *rest)))))
 
 
-async def fill(program: Any, task: str, count: str) -> dict[str, float]:
+async def single(program: Any, task: str, count: str) -> dict[str, float]:
+    """Enqueue one after the other: the next when the last one is safe."""
+    return await fill(program, task, count, 1)
+
+
+async def fill(
+    program: Any, task: str, count: str, concurrent: int = _CONCURRENT
+) -> dict[str, float]:
     """Enqueue as fast as it goes: one after the other, or with a hundred coroutines at once."""
     arguments = _ARGUMENTS.get(task, ())
     total = int(count) - 1
@@ -53,7 +65,7 @@ async def fill(program: Any, task: str, count: str) -> dict[str, float]:
             for _ in left:
                 await program.send(task, *arguments)
 
-        await asyncio.gather(*(enqueuer() for _ in range(_CONCURRENT)))
+        await asyncio.gather(*(enqueuer() for _ in range(concurrent)))
     else:
         for _ in range(total):
             program.send(task, *arguments)
