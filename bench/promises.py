@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from bench.rows import Figures
 
@@ -79,8 +79,11 @@ def _promises() -> list[Promise]:
     return found
 
 
-def verdicts(results: Results) -> list[Verdict]:
-    """Judge all promises whose rows were measured, by their medians."""
+def verdicts(results: Results, unsafe: Collection[str] = ()) -> list[Verdict]:
+    """Judge all promises whose rows were measured, by their medians.
+
+    Each beside the best of those that are as safe; and once more where one of `unsafe` is better.
+    """
     found: list[Verdict] = []
     for one in _promises():
         medians = {
@@ -95,9 +98,15 @@ def verdicts(results: Results) -> list[Verdict]:
         if mine is None or not others:
             continue
         more = one.figure == "rate"
-        best = (max if more else min)(others, key=others.__getitem__)
-        ratio = mine / others[best] if more else others[best] / mine
-        found.append(Verdict(*one[:3], one.figure, best, ratio, one.ratio))
+        pick = max if more else min
+        safe = [who for who in others if one.peer or who not in unsafe]
+        rivals = [pick(safe, key=others.__getitem__)] if safe else []
+        if (best := pick(others, key=others.__getitem__)) not in rivals:
+            rivals.append(best)
+        for who in rivals:
+            ratio = mine / others[who] if more else others[who] / mine
+            shown = f"{who} ¹" if who in unsafe else who
+            found.append(Verdict(*one[:3], one.figure, shown, ratio, one.ratio))
     return found + _absolute(results)
 
 

@@ -81,7 +81,7 @@ def test_the_commands_of_one_enqueue(client: Client, url: str) -> None:
     before = _commands(url)
     for _ in range(10):
         queue.enqueue(sample.add, 1, 2)
-    assert (_commands(url) - before) / 10 < 19  # (15)
+    assert (_commands(url) - before) / 10 < 12  # (10)
 
 
 def test_the_commands_of_many(client: Client, url: str) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from forq.errors import InvalidOption
+from forq.errors import ForqError, InvalidOption
 from forq.records import NewJob
-from forq.store import Store
+from forq.store import Store, scripts
 
 if TYPE_CHECKING:
     from tests.store.scene import Scene
@@ -25,6 +25,34 @@ def test_a_job_is_queued_with_its_body_apart_and_a_marker(scene: Scene) -> None:
     assert scene.score("ready", "a") == 4 * _BAND + 1
     assert scene.redis.zrange(scene.keys.wake, 0, -1) == [b"1"]
     assert scene.stat("enqueued") == 1
+
+
+def test_one_plain_job_becomes_what_it_does_among_others(scene: Scene) -> None:
+    whole = "\n".join(scripts.source(part) for part in ("prelude", "enqueue"))
+    job = ("a", "nonce-a", b"body", "")
+    kept = []
+    for script in (scripts.load("enqueue").text, whole):
+        scene.redis.flushall()
+        scene.redis.eval(script, 2, scene.keys.prefix, scene.keys.meta, *job)
+        scene.redis.hdel(scene.keys.job("a"), "e")  # the time
+        kept.append({key: scene.redis.dump(key) for key in scene.redis.scan_iter()})
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == len(["job", "body", "ready", "wake", "stats", "meta"])
+
+
+@pytest.mark.parametrize("set_", ["ready", "stats", "wake", "corrupt", "meta"])
+def test_one_plain_job_is_refused_whole_where_a_key_is_spoilt(scene: Scene, set_: str) -> None:
+    scene.checks = False
+    scene.enqueue("before")
+    spoilt = getattr(scene.keys, set_)
+    scene.redis.delete(spoilt)
+    scene.redis.set(spoilt, "spoilt")
+    stats = scene.redis.hgetall(scene.keys.stats) if set_ != "stats" else None
+    with pytest.raises(ForqError, match="FORQ_WRONGTYPE"):
+        scene.enqueue("a")
+    assert not scene.redis.exists(scene.keys.job("a"), scene.keys.body("a"))
+    assert set_ == "ready" or scene.members("ready") == ["before"]
+    assert stats is None or scene.redis.hgetall(scene.keys.stats) == stats
 
 
 def test_jobs_queue_up_in_the_order_of_their_coming(scene: Scene) -> None:

@@ -13,7 +13,7 @@ from forq.store.keys import Keys
 
 FOLDER = Path(forq.store.__file__).parent
 LUA = sorted(FOLDER.glob("lua/*.lua"))
-NAMES = [path.stem for path in LUA if path.stem != "prelude"]
+NAMES = [path.stem for path in LUA if path.stem not in scripts.PARTS]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,3 +72,6 @@ def test_the_scripts_name_the_keys_as_python_does() -> None:
     }
     parts = {keys.job(""), keys.body(""), keys.end(""), keys.tries("")}
     assert in_lua | {"meta"} == fixed | parts
+    in_one = set(re.findall(r'P \.\. "([a-z:]+)"', scripts.source("enqueue_one")))
+    assert len(in_one) > 4
+    assert in_one <= in_lua

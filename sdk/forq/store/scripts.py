@@ -12,6 +12,9 @@ from forq.store.together import TOGETHER
 #: Scripts on the registry of workers; all others are on one queue and start with the prelude.
 REGISTRY = frozenset({"heartbeat", "goodbye", "workers"})
 
+#: What is no script, but goes into others.
+PARTS = frozenset({"prelude", "enqueue_one"})
+
 
 class Script(NamedTuple):
     """A script as Redis gets it: `sha` is the digest that EVALSHA takes."""
@@ -42,4 +45,5 @@ def _text(name: str) -> str:
             f"transitions.{each} = function(KEYS, ARGV)\n{_text(each)}\nend" for each in TOGETHER
         ]
         return "\n".join(["local transitions = {}", *functions, source(name)])
-    return f"{source('prelude')}\n{source(name)}"
+    first = f"{source('enqueue_one')}\n" if name == "enqueue" else ""
+    return f"{first}{source('prelude')}\n{source(name)}"
