@@ -30,7 +30,8 @@ class Monitor:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+        # Redis then closes. Closed on this side too, its next line would be answered by a reset.
+        self._socket.shutdown(socket.SHUT_WR)
         self._reader.join(5)
         self._socket.close()
 
