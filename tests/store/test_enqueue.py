@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from forq.errors import ForqError, InvalidOption
+from forq.errors import ForqError, InvalidOption, RedisFull
 from forq.records import NewJob
 from forq.store import Store, scripts
 
@@ -38,6 +38,16 @@ def test_one_plain_job_becomes_what_it_does_among_others(scene: Scene) -> None:
         kept.append({key: scene.redis.dump(key) for key in scene.redis.scan_iter()})
     assert kept[0] == kept[1]
     assert len(kept[0]) == len(["job", "body", "ready", "wake", "stats", "meta"])
+
+
+@pytest.mark.parametrize("keys", [("a",), ("a", "b")])
+def test_a_full_memory_refuses_jobs_and_keeps_nothing_of_them(
+    scene: Scene, keys: tuple[str, ...]
+) -> None:
+    scene.redis.config_set("maxmemory", 1)
+    with pytest.raises(RedisFull):
+        scene.enqueue(*keys)
+    assert list(scene.redis.scan_iter()) == []
 
 
 @pytest.mark.parametrize("set_", ["ready", "stats", "wake", "corrupt", "meta"])

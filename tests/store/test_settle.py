@@ -249,6 +249,20 @@ def test_a_batch_is_settled_in_one_call(scene: Scene) -> None:
     assert (scene.stat("run:10"), scene.stat("run:sum")) == (3, 21)
 
 
+def test_each_job_of_a_batch_has_its_own_expiry_and_bucket(scene: Scene) -> None:
+    scene.enqueue(*"abcd")
+    ttls, runs = (HOUR, 2 * HOUR, -1, HOUR), (30, 2_000_000, 7, 26)
+    reports = [
+        Settlement(job.key, job.token, Verdict.SUCCEEDED, b"e", ttl, run_ms=run)
+        for job, ttl, run in zip(scene.claim(), ttls, runs, strict=True)
+    ]
+    scene.run(scene.store.settle(scene.queue, "w1", reports))
+    kept = [scene.score("succeeded", key) - int(scene.hash(key)["f"]) for key in "abcd"]
+    assert kept == [HOUR, 2 * HOUR, float("inf"), HOUR]
+    assert [scene.stat(f"run:{bound}") for bound in (10, 25, 50, 1800000, "inf")] == [1, 0, 2, 0, 1]
+    assert scene.stat("run:sum") == sum(runs)
+
+
 def test_settling_two_thousand_jobs_in_one_call_works(scene: Scene) -> None:
     scene.checks = False
     scene.enqueue(*(f"{n:04d}" for n in range(2_000)))

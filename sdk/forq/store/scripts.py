@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from forq.store.together import TOGETHER
 
-#: Scripts on the registry of workers; all others are on one queue and start with the prelude.
+#: Scripts on the registry of workers; all others are on one queue and have the prelude.
 REGISTRY = frozenset({"heartbeat", "goodbye", "workers"})
 
 #: What is no script, but goes into others.
@@ -45,5 +45,5 @@ def _text(name: str) -> str:
             f"transitions.{each} = function(KEYS, ARGV)\n{_text(each)}\nend" for each in TOGETHER
         ]
         return "\n".join(["local transitions = {}", *functions, source(name)])
-    first = f"{source('enqueue_one')}\n" if name == "enqueue" else ""
-    return f"{first}{source('prelude')}\n{source(name)}"
+    parts = ("enqueue_one", "prelude", name) if name == "enqueue" else ("prelude", name)
+    return "\n".join(source(part) for part in parts)

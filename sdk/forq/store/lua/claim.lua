@@ -109,7 +109,7 @@ end
 local function take(chosen)
   local bodies = bodies_of(chosen)
   local memo = { ARGV[2], NOW_TEXT }
-  local lease_end = expiry(lease)
+  local lease_end = string.format("%.0f", NOW + lease)
   begin()
   for i, job in ipairs(chosen) do
     local key, fields, expired = job[1], job[2], job[3]

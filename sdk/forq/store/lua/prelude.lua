@@ -1,4 +1,5 @@
--- The prelude of every script on a queue: its keys, the clock, and one plan of changes.
+-- The prelude of every script on a queue: its keys, the clock, and one plan of changes. Of what
+-- enqueue does with one plain job there is a shorter form before it: enqueue_one.lua.
 --
 -- A script first reads and checks all that it needs, and notes what is to change: `leave`, `enter`,
 -- `set_aside`, `doom`, `tell`, `hold`, `add`. Then it calls `begin`, writes its jobs' hashes, and
@@ -130,8 +131,7 @@ local function observe(histogram, ms)
     bucket = 1
     while ms > BOUNDS[bucket] do bucket = bucket + 1 end
   end
-  local bound = BOUNDS[bucket]
-  add(histogram .. ":" .. (bound == math.huge and "inf" or bound), 1)
+  add(histogram .. ":" .. BOUNDS[bucket], 1)
   add(histogram .. ":sum", ms)
 end
 
@@ -180,7 +180,7 @@ local function tell(key, waiters)
   if waiters then told[#told + 1] = { key, waiters } end
 end
 
--- As text, once for all jobs of a call: Redis takes long to write a number.
+-- When a finished job goes, as a score: text, made once for all jobs of a call with the same ttl.
 local expiries = {}
 local function expiry(ttl)
   local text = expiries[ttl]
