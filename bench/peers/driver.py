@@ -38,11 +38,9 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {"echo": ("x" * 100_000,), "note": ("x"
 def main(peer: str, url: str, what: str, *rest: str) -> None:
     """Do it and print."""
     program = importlib.import_module(f"bench.peers.{peer}").Program(url)
-    runs: dict[str, Any] = {"fill": fill, "single": single, "many": many} | {
-        "idle": idle,
-        "load": load,
-    }
-    print(json.dumps(asyncio.run(_within(program, runs[what](program, *rest)))))
+    runs: tuple[Any, ...] = (fill, single, many, idle, load)
+    [run] = [run for run in runs if run.__name__ == what]
+    print(json.dumps(asyncio.run(_within(program, run(program, *rest)))))
 
 
 async def single(program: Any, task: str, count: str) -> dict[str, float]:
