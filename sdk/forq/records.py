@@ -58,6 +58,18 @@ class Failure(NamedTuple):
     detail: int = 0
 
 
+class Heard(NamedTuple):
+    """What a waiter is told: this job has finished, or is gone.
+
+    `end` is how, packed, where that is short, and then `question` the number of the waiter's
+    question that this answers.
+    """
+
+    public_id: str
+    question: int = 0
+    end: bytes = b""
+
+
 class NewJob(NamedTuple):
     """A job on its way into the store.
 

@@ -1,8 +1,9 @@
 """One listener connection for all asyncio waiters of a client in one event loop.
 
 Thousands of coroutines wait for results here; Redis sees one subscription, and their questions in
-batches. Nothing is polled: a message asks for the job it names, a reconnect and every tenth
-second ask for all that are waited for. Results are handed on packed; nothing is decoded here.
+batches. Nothing is polled: a message brings the end of the job that it names, or where that is long
+has it asked for; a reconnect and every tenth second ask for all that are waited for. Results are
+handed on packed; nothing is decoded here.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from forq.names import split_id
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from forq.records import Heard
     from forq.store import Store
     from forq.store.arunner import AsyncRunner
     from forq.store.listening import AsyncListener
@@ -44,6 +46,8 @@ class Waiters:
         self._runner = runner
         self._channel = store.channel(secrets.token_hex(8))
         self._waiting: dict[_Id, set[_Future]] = {}
+        self._since: dict[_Id, int] = {}  # the first question of those that wait for it now
+        self._question = 0
         self._asked: set[_Future] = set()  # those that Redis has answered once
         self._questions: set[_Id] = set()
         self._wake = asyncio.Event()
@@ -59,7 +63,10 @@ class Waiters:
         """
         future: _Future = asyncio.get_running_loop().create_future()
         one = (queue, key)
-        self._waiting.setdefault(one, set()).add(future)
+        if one not in self._waiting:
+            self._waiting[one] = set()
+            self._since[one] = self._question + 1
+        self._waiting[one].add(future)
         self._ask([one])
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._serve(), name="forq-waiters")
@@ -98,7 +105,11 @@ class Waiters:
         futures = self._waiting.get(one, set())
         futures.discard(future)
         if not futures:
-            self._waiting.pop(one, None)
+            self._drop(one)
+
+    def _drop(self, one: _Id) -> Iterable[_Future]:
+        self._since.pop(one, None)
+        return self._waiting.pop(one, ())
 
     def _ask(self, ids: Iterable[_Id]) -> None:
         self._questions.update(ids)
@@ -122,18 +133,24 @@ class Waiters:
 
     async def _read(self, listener: AsyncListener) -> None:
         try:
-            async for public_id in listener:
-                self._heard(public_id)
+            async for heard in listener:
+                self._heard(heard)
         except ForqError as error:  # trying again would not help: a password was changed
             self._fail(list(self._waiting), error)
 
-    def _heard(self, public_id: str | None) -> None:
-        if public_id is None:  # reconnected: anything may have been missed
+    def _heard(self, heard: Heard | None) -> None:
+        if heard is None:  # reconnected: anything may have been missed
             self._ask(self._waiting)
             return
         with contextlib.suppress(InvalidOption):
-            one = split_id(public_id)
-            if one in self._waiting:
+            one = split_id(heard.public_id)
+            if one not in self._waiting:
+                return
+            if heard.end and heard.question >= self._since[one]:
+                self._settle(one, heard.end)
+                if not self._waiting:
+                    self._wake.set()  # the loop lingers, and then ends
+            else:
                 self._ask([one])
 
     async def _until_asked(self) -> bool:
@@ -151,6 +168,7 @@ class Waiters:
 
     async def _answer(self) -> None:
         self._wake.clear()
+        self._question += 1
         asked, self._questions = self._questions, set()
         queues: dict[str, list[str]] = {}
         for queue, key in asked:
@@ -162,7 +180,9 @@ class Waiters:
 
     async def _ask_redis(self, queue: str, keys: list[str]) -> None:
         try:
-            ends = await self._runner.run(self._store.wait_many(queue, keys, self._channel))
+            ends = await self._runner.run(
+                self._store.wait_many(queue, keys, self._channel, self._question)
+            )
         except RedisUnavailable as error:
             await self._away([(queue, key) for key in keys], error)
         except ForqError as error:
@@ -176,7 +196,7 @@ class Waiters:
         if end is None:
             self._asked.update(self._waiting.get(one, ()))
             return
-        for future in self._waiting.pop(one, ()):
+        for future in self._drop(one):
             if future.done():
                 continue
             if isinstance(end, Exception):

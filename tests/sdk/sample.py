@@ -19,6 +19,10 @@ def add(left: int, right: int = 0) -> int:
     return left + right
 
 
+def same(value: str) -> str:
+    return value
+
+
 def fail(text: str) -> None:
     raise ValueError(text)
 

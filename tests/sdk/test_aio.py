@@ -163,6 +163,23 @@ def _kill_listeners_and_finish(client: Client) -> None:
     burst(client=client)
 
 
+@pytest.mark.parametrize("word", [b" 0 \x81", b" 9x \x81", b" 1", b" " + b"9" * 5000 + b" \x81"])
+def test_what_answers_no_question_of_this_wait_has_the_job_asked_for(
+    client: Client, word: bytes
+) -> None:
+    async def main() -> None:
+        handle = await AsyncQueue("q").enqueue(sample.add, 4)
+        waiting = asyncio.create_task(handle.result(20))
+        await _until_registered(client, 1)
+        channel = (await client.waiters())._channel
+        with redis_py.Redis.from_url(client._url) as plain:
+            assert plain.publish(channel, handle.id.encode() + word) == 1
+        with Hand(client):
+            assert await waiting == 4
+
+    go(client, main())
+
+
 def test_one_job_has_many_waiters(client: Client) -> None:
     async def main() -> None:
         handle = await AsyncQueue("q").enqueue(sample.add, 4)

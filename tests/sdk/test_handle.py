@@ -219,10 +219,16 @@ def _block(client: Client, message: str) -> None:
 
 
 class TestWaiting:
+    @pytest.mark.parametrize(("value", "questions"), [("short", 1), ("long" * 1000, 2)])
     def test_it_is_told_at_once_and_does_not_poll(
-        self, client: Client, queue: Queue, monkeypatch: pytest.MonkeyPatch
+        self,
+        client: Client,
+        queue: Queue,
+        monkeypatch: pytest.MonkeyPatch,
+        value: str,
+        questions: int,
     ) -> None:
-        handle = queue.enqueue(sample.add, 1)
+        handle = queue.enqueue(sample.same, value)
         asked: list[object] = []
         run = client._runner.run
 
@@ -234,9 +240,23 @@ class TestWaiting:
         other = Client(client._url, namespace=client.namespace)
         threading.Timer(0.5, lambda: burst(client=other)).start()
         started = time.monotonic()
-        assert handle.result(10) == 1
+        assert handle.result(10) == value
         assert time.monotonic() - started < 3
-        assert len(asked) == 2  # when it began to wait, and when it was told
+        assert len(asked) == questions  # when it began to wait, and when told of what is long
+
+    def test_a_word_for_an_earlier_wait_is_no_answer(self, client: Client, queue: Queue) -> None:
+        handle = queue.enqueue(sample.fail, "once")
+        channel, listener, _ = client.listening()
+        question = client.store.wait("q", handle.id.partition(":")[2], channel, 1)
+        assert client.run(question) is None
+        burst(client=client)
+        assert handle.exception(0) is not None
+        assert client.run(client.store.requeue("q", [handle.id.partition(":")[2]])) == ("queued",)
+        # The word lies there: it tells how the job ended before it was requeued.
+        threading.Timer(0.3, handle.cancel).start()
+        with pytest.raises(JobCanceled):
+            forq.job(handle.id, client=client).result(10)
+        assert listener.get(0) is None
 
     def test_many_threads_wait(self, client: Client, queue: Queue) -> None:
         handles = queue.enqueue_many(sample.many(40))

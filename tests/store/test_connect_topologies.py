@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from forq.errors import ConfigurationError, NotReplicated, RedisUnavailable
-from forq.records import NewJob
+from forq.records import Heard, NewJob
 from forq.store import Store, scripts
 from forq.store.connect import aconnect, connect
 from forq.store.facts import server_facts
@@ -65,7 +65,7 @@ def test_cluster_listeners_hear_what_any_node_publishes(cluster: Cluster) -> Non
     with connect(cluster.url) as runner, runner.listen("ch") as listener:
         for index, door in enumerate(cluster.doors[:3]):
             door.run(plain("PUBLISH", "ch", f"q:{index}"))
-            assert listener.get(5) == f"q:{index}"
+            assert listener.get(5) == Heard(f"q:{index}")
 
 
 def test_cluster_block_waits_on_each_queue_apart(cluster: Cluster) -> None:
@@ -196,7 +196,7 @@ def test_sentinel_names_the_master_also_after_a_failover(sentinel: Sentinel) -> 
         async with aconnect(sentinel.url) as runner, await runner.listen("ch") as listener:
             assert await runner.block(["w"], 0.05) is None
             await runner.run(plain("PUBLISH", "ch", "q:1"))
-            assert await anext(listener) == "q:1"
+            assert await anext(listener) == Heard("q:1")
 
     with connect(sentinel.url) as runner:
         assert runner.run(bump("survivor")) == 1
@@ -215,6 +215,6 @@ def test_sentinel_names_the_master_also_after_a_failover(sentinel: Sentinel) -> 
         assert until(again, 20) == 3
         assert listener.get(10) is None
         runner.run(plain("PUBLISH", "ch", "q:2"))
-        assert listener.get(5) == "q:2"
+        assert listener.get(5) == Heard("q:2")
         listener.close()
         asyncio.run(blocked_and_heard())

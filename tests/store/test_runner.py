@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from forq.errors import ForqError, JobNotFound
+from forq.records import Heard
 from forq.store import scripts
 from forq.store.command import Command
 from forq.store.connect import connect
@@ -187,7 +188,7 @@ def test_a_listener_gets_what_is_published(runner: Runner) -> None:
         runner.run(plain("PUBLISH", "forq:done:1", "mail:1"))
         runner.run(plain("PUBLISH", "forq:done:2", "mail:not-ours"))
         runner.run(plain("PUBLISH", "forq:done:1", "mail:2"))
-        assert [listener.get(5), listener.get(5)] == ["mail:1", "mail:2"]
+        assert [listener.get(5), listener.get(5)] == [Heard("mail:1"), Heard("mail:2")]
 
 
 def test_a_listener_gives_up_in_time(runner: Runner) -> None:
@@ -205,7 +206,7 @@ def test_a_listener_connects_again_and_says_so(runner: Runner) -> None:
         assert listener.get(10) is None
         assert time.monotonic() - started < 5
         runner.run(plain("PUBLISH", "forq:done:1", "mail:3"))
-        assert listener.get(5) == "mail:3"
+        assert listener.get(5) == Heard("mail:3")
 
 
 def test_the_scripts_of_these_tests_are_valid(runner: Runner) -> None:

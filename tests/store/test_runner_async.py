@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from forq.errors import ForqError
+from forq.records import Heard
 from forq.store import scripts
 from forq.store.command import Command
 from forq.store.connect import aconnect
@@ -172,12 +173,12 @@ def test_a_listener_gets_ids_and_reports_that_it_was_away(run: Any) -> None:
         async with await runner.listen("ch") as listener:
             for number in (1, 2):
                 await runner.run(plain("PUBLISH", "ch", f"q:{number}"))
-            assert [await anext(listener), await anext(listener)] == ["q:1", "q:2"]
+            assert [await anext(listener), await anext(listener)] == [Heard("q:1"), Heard("q:2")]
             await runner.run(plain("CLIENT", "KILL", "TYPE", "pubsub"))
             assert await asyncio.wait_for(anext(listener), 5) is None
             await runner.run(plain("PUBLISH", "ch", "q:3"))
             async for found in listener:
-                assert found == "q:3"
+                assert found == Heard("q:3")
                 break
 
     run(main)
@@ -193,7 +194,7 @@ def test_a_listener_waits_longer_than_the_timeout_of_other_calls(redis_url: str)
             await asyncio.sleep(0.6)
             assert not step.done()
             await runner.run(plain("PUBLISH", "ch", "q:1"))
-            assert await step == "q:1"
+            assert await step == Heard("q:1")
 
     asyncio.run(main())
 

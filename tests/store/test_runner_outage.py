@@ -10,6 +10,7 @@ import pytest
 
 from forq.embedded import EmbeddedRedis
 from forq.errors import RedisFull, RedisUnavailable
+from forq.records import Heard
 from forq.store import scripts
 from forq.store.command import Command
 from forq.store.connect import aconnect, connect
@@ -47,7 +48,7 @@ def test_a_killed_server_is_told_at_once_and_its_return_is_noticed(
             assert runner.run_many([bump(), bump()]) == [2, 3]
             assert listener.get(5) is None
             runner.run(plain("PUBLISH", "ch", "q:1"))
-            assert listener.get(5) == "q:1"
+            assert listener.get(5) == Heard("q:1")
         listener.close()
 
 
@@ -76,7 +77,7 @@ def test_async_a_killed_server_is_told_at_once_and_its_return_is_noticed(
                 assert await runner.block(["w"], 0.05) is None
                 assert await asyncio.wait_for(anext(listener), 5) is None
                 await runner.run(plain("PUBLISH", "ch", "q:1"))
-                assert await asyncio.wait_for(anext(listener), 5) == "q:1"
+                assert await asyncio.wait_for(anext(listener), 5) == Heard("q:1")
             await listener.close()
 
     asyncio.run(main())

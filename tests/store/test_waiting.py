@@ -111,3 +111,46 @@ def test_deleting_canceling_and_purging_tell_who_waits(scene: Scene) -> None:
     assert _heard(scene, lambda: scene.delete("b")) == ["mail:b"]
     purge = scene.store.purge(scene.queue, [State.QUEUED])
     assert _heard(scene, lambda: scene.run(purge)) == ["mail:c"]
+
+
+def test_a_short_end_comes_with_the_word_to_who_numbers_questions(scene: Scene) -> None:
+    job = scene.running("a")
+    channel = scene.store.channel(ME)
+    assert scene.run(scene.store.wait(scene.queue, "a", channel, 7)) is None
+    assert _wait(scene, waiter=OTHER) is None
+    assert scene.run(scene.store.wait(scene.queue, "a", channel, 8)) is None
+    assert _heard(scene, lambda: scene.settle(job, Verdict.FAILED, end=b"v a\0l")) == [
+        "mail:a 8 v a\0l"
+    ]
+
+
+def test_who_does_not_number_questions_is_told_nothing_but_the_id(scene: Scene) -> None:
+    job = scene.running("a")
+    scene.run(scene.store.wait(scene.queue, "a", scene.store.channel(ME), 7))
+    _wait(scene, waiter=OTHER)
+    assert _heard(scene, lambda: scene.settle(job, Verdict.SUCCEEDED, end=b"v"), OTHER) == [
+        "mail:a"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "ttl", "comes"), [(2048, 1, True), (2049, 1, False), (9, 0, False)]
+)
+def test_a_long_end_and_one_that_is_not_kept_do_not_come(
+    scene: Scene, size: int, ttl: int, *, comes: bool
+) -> None:
+    job = scene.running("a")
+    scene.run(scene.store.wait(scene.queue, "a", scene.store.channel(ME), 7))
+    end = b"e" * size
+    [said] = _heard(
+        scene, lambda: scene.settle(job, Verdict.SUCCEEDED, end=end, ttl_ms=ttl * 60_000)
+    )
+    assert said == ("mail:a 7 " + end.decode() if comes else "mail:a")
+
+
+def test_numbers_of_others_are_kept(scene: Scene) -> None:
+    job = scene.running("a")
+    scene.run(scene.store.wait(scene.queue, "a", scene.store.channel(ME), 7))
+    _wait(scene, waiter=OTHER)
+    scene.run(scene.store.forget(scene.queue, "a", scene.store.channel(OTHER)))
+    assert _heard(scene, lambda: scene.settle(job, Verdict.SUCCEEDED, end=b"v")) == ["mail:a 7 v"]

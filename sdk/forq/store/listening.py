@@ -1,4 +1,4 @@
-"""Listen on a Pub/Sub channel for the ids of finished jobs, on a connection of its own.
+"""Listen on a Pub/Sub channel for words of finished jobs, on a connection of its own.
 
 What was published while the connection was away is lost: both listeners say so by None, after
 which the caller asks the store again for all that it waits for.
@@ -10,6 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from forq.records import Heard
 from forq.store.mapping import FOREIGN, is_final, to_forq
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # Between two tries to connect again: doubled each time, up to the cap.
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 1.0
+_LONGEST_NUMBER = 20  # digits: anybody may publish anything
 
 
 class Listener:
@@ -34,8 +36,8 @@ class Listener:
         except FOREIGN as error:
             raise to_forq(error, shown) from error
 
-    def get(self, timeout_s: float) -> str | None:
-        """Wait for an id. None: nothing came in time, or the connection was lost and is back.
+    def get(self, timeout_s: float) -> Heard | None:
+        """Wait for a word. None: nothing came in time, or the connection was lost and is back.
 
         While Redis is away it tries again until the time is over. It raises only where trying
         again is of no use: a wrong password, or a user who may not listen.
@@ -83,7 +85,7 @@ class Listener:
             raise
         self._connection = connection
 
-    def _next_message(self, deadline: float) -> str | None:
+    def _next_message(self, deadline: float) -> Heard | None:
         connection = self._connection
         while connection.can_read(timeout=max(0.0, deadline - time.monotonic())):
             found = _message(connection.read_response())
@@ -95,7 +97,7 @@ class Listener:
 class AsyncListener:
     """For one task; made by ``AsyncRunner.listen``, subscribed from the start.
 
-    An async iterator that never ends: of ids, and None each time that a lost connection is back.
+    An async iterator that never ends: of words, and None each time that a lost connection is back.
     Do not put it under ``wait_for``: a cancelled step closes the connection.
     """
 
@@ -116,7 +118,7 @@ class AsyncListener:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> str | None:
+    async def __anext__(self) -> Heard | None:
         pause = _FIRST_PAUSE_S
         while True:
             try:
@@ -154,16 +156,20 @@ class AsyncListener:
             self._transport.lost()
             raise
 
-    async def _next_message(self) -> str:
+    async def _next_message(self) -> Heard:
         while True:
             found = _message(await self._connection.read_response())
             if found is not None:
                 return found
 
 
-def _message(reply: Any) -> str | None:
+def _message(reply: Any) -> Heard | None:
     """Return what was published; None for the confirmation of a subscription."""
-    if isinstance(reply, list) and reply[0] == b"message":
-        text: str = reply[2].decode("utf-8", "replace")
-        return text
-    return None
+    if not isinstance(reply, list) or reply[0] != b"message":
+        return None
+    public_id, _, rest = reply[2].partition(b" ")
+    question, _, end = rest.partition(b" ")
+    name = public_id.decode("utf-8", "replace")
+    if question.isdigit() and len(question) < _LONGEST_NUMBER:
+        return Heard(name, int(question), end)
+    return Heard(name)

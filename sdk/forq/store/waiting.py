@@ -22,14 +22,18 @@ class Waiting(Layout):
         """Return the channel of a client; `waiter` is 16 random hexadecimal digits."""
         return self._shared.channel(waiter)
 
-    def wait(self, queue: str, key: str, channel: str) -> Command[bytes | None]:
+    def wait(self, queue: str, key: str, channel: str, question: int = 0) -> Command[bytes | None]:
         """Return a job's packed end, or None after registering `channel` to be told of it.
 
-        The message is the job's public id. An empty end says that the job finished without leaving
-        one: it was canceled, or ran out of its ttl; ``get`` tells. Raises
-        :class:`~forq.errors.JobNotFound`. A registration counts for a minute: ask again meanwhile.
+        What is told is a :class:`~forq.records.Heard`, and with it comes a short end, 2 KiB at
+        most, where the `question` has a number: so that who gets it can tell an answer to this
+        question from one to an earlier question, which may be of an earlier end of the same job.
+
+        An empty end says that the job finished without leaving one: it was canceled, or ran out of
+        its ttl; ``get`` tells. Raises :class:`~forq.errors.JobNotFound`. A registration counts for
+        a minute: ask again meanwhile.
         """
-        several = self.wait_many(queue, [key], channel)
+        several = self.wait_many(queue, [key], channel, question)
 
         def parse(reply: Sequence[Any]) -> bytes | None:
             [end] = several.parse(reply)
@@ -40,14 +44,14 @@ class Waiting(Layout):
         return several._replace(parse=parse)  # type: ignore[return-value, arg-type]
 
     def wait_many(
-        self, queue: str, keys: Sequence[str], channel: str
+        self, queue: str, keys: Sequence[str], channel: str, question: int = 0
     ) -> Command[tuple[bytes | JobNotFound | None, ...]]:
         """Do what `wait` does for several jobs; errors are returned in place."""
         asked = tuple(keys)
         return self._script(
             "wait_many",
             queue,
-            (waiter_of(channel), *asked),
+            (waiter_of(channel), question or "", *asked),
             lambda reply: ends(queue, asked, reply),
         )
 

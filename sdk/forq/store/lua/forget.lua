@@ -12,8 +12,8 @@ if bad then return bad end
 local fields = read(ARGV[2], "s", "w")
 if not fields or not fields[2] then return 0 end
 local kept = {}
-for waiter, asked in fields[2]:gmatch("(%w+):(%d+)") do
-  if waiter ~= ARGV[1] then kept[#kept + 1] = waiter .. ":" .. asked end
+for one, waiter in fields[2]:gmatch("((%w+):%d+:?%d*)") do
+  if waiter ~= ARGV[1] then kept[#kept + 1] = one end
 end
 begin()
 if #kept == 0 then

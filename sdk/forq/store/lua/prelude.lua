@@ -24,6 +24,7 @@ local call, try = redis.call, redis.pcall
 local BAND = 2 ^ 46
 local CHUNK = 1000 -- unpack fails beyond about 8,000
 local TRIES_KEPT = 10
+local SHORT = 2048 -- an end up to so many bytes is told with the word that there is one
 local BOUNDS = {
   5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000, math.huge,
 }
@@ -175,9 +176,9 @@ local function doom(key)
   doomed[n + 3], doomed[n + 4] = END .. key, TRIES .. key
 end
 
--- Tells those who wait for a job that it has finished, or is gone.
-local function tell(key, waiters)
-  if waiters then told[#told + 1] = { key, waiters } end
+-- Tells those who wait for a job that it has finished, or is gone; and what is kept of the end.
+local function tell(key, waiters, ending)
+  if waiters then told[#told + 1] = { key, waiters, ending } end
 end
 
 -- When a finished job goes, as a score: text, made once for all jobs of a call with the same ttl.
@@ -269,10 +270,13 @@ end
 
 local function publish()
   local namespace, queue = P:match("^(.*):{(.*)}:$")
-  for _, pair in ipairs(told) do
-    call("HDEL", JOB .. pair[1], "w")
-    for waiter in pair[2]:gmatch("(%w+):%d+") do
-      call("PUBLISH", namespace .. ":done:" .. waiter, queue .. ":" .. pair[1])
+  for _, one in ipairs(told) do
+    local ending = one[3] and #one[3] <= SHORT and one[3] or ""
+    call("HDEL", JOB .. one[1], "w")
+    for waiter, question in one[2]:gmatch("(%w+):%d+:?(%d*)") do
+      local said = queue .. ":" .. one[1]
+      if question ~= "" and ending ~= "" then said = said .. " " .. question .. " " .. ending end
+      call("PUBLISH", namespace .. ":done:" .. waiter, said)
     end
   end
 end
@@ -304,9 +308,9 @@ local function commit()
 end
 
 -- Ends a job: `fields` are what else its hash gets. `ttl` 0 keeps nothing of it, -1 keeps it for
--- ever. Called between begin and commit.
-local function finish(key, state, ttl, cause, waiters)
-  tell(key, waiters)
+-- ever. `ending` is what is kept of how it ended. Called between begin and commit.
+local function finish(key, state, ttl, cause, waiters, ending)
+  tell(key, waiters, ending)
   add(state, 1)
   if state == "failed" then add("failed:" .. cause, 1) end
   if cause == "expired" then add("expired", 1) end

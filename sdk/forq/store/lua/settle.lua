@@ -41,7 +41,7 @@ end
 trim(2 * #replies, keep)
 
 local function end_job(i, state, ttl, cause, fields)
-  finish(ARGV[i], state, ttl, cause, fields[5])
+  finish(ARGV[i], state, ttl, cause, fields[5], ttl ~= 0 and ARGV[i + 3])
   if ttl > 0 and ARGV[i + 3] ~= "" then
     call("SET", END .. ARGV[i], ARGV[i + 3], "PX", ttl)
   elseif ttl < 0 and ARGV[i + 3] ~= "" then

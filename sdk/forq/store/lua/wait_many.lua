@@ -3,7 +3,8 @@
 -- KEYS[1] the queue's prefix
 -- KEYS[2] the queue's meta
 -- ARGV[1] the end of the channel's name
--- ARGV[2] for each job: its key
+-- ARGV[2] the number of this question, which comes back with a short end; or "": it shall not
+-- ARGV[3] for each job: its key
 -- Returns two values a job: 0 (missing), 1 (not yet, the channel is registered) or 2 (finished);
 --   and what was kept of the result or failure
 
@@ -15,17 +16,15 @@ local seconds = math.floor(NOW / 1000)
 
 -- Waiters ask again every few seconds; who has not for a minute is gone.
 local function with_me(waiters)
-  local kept = { ARGV[1] .. ":" .. string.format("%.0f", seconds) }
-  for waiter, asked in (waiters or ""):gmatch("(%w+):(%d+)") do
-    if waiter ~= ARGV[1] and seconds - tonumber(asked) < 60 then
-      kept[#kept + 1] = waiter .. ":" .. asked
-    end
+  local kept = { string.format("%s:%.0f:%s", ARGV[1], seconds, ARGV[2]) }
+  for one, waiter, asked in (waiters or ""):gmatch("((%w+):(%d+):?%d*)") do
+    if waiter ~= ARGV[1] and seconds - tonumber(asked) < 60 then kept[#kept + 1] = one end
   end
   return table.concat(kept, " ")
 end
 
 begin()
-for i = 2, #ARGV do
+for i = 3, #ARGV do
   local key, n = ARGV[i], #replies
   local fields = read(key, "s", "w")
   local state = fields and fields[1]
