@@ -85,6 +85,25 @@ class ReplyThief(Proxy):
         raise Cut
 
 
+class ReplyHolder(ReplyThief):
+    """Keeps back what :class:`ReplyThief` would take away: whoever waits for it hears nothing."""
+
+    def __init__(self, port: int, script: str, worth: Callable[[Any], bool]) -> None:
+        super().__init__(port, script, worth)
+        self._released = threading.Event()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._released.set()
+        super().__exit__(*exc_info)
+
+    def _take_away(self) -> None:
+        try:
+            super()._take_away()
+        except Cut:
+            self._released.wait(60)
+            raise
+
+
 class RoughProxy(Proxy):
     """Cuts connections, delays, and halves what passes, in both directions and at random.
 

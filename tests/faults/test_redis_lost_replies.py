@@ -10,7 +10,7 @@ import pytest
 
 from forq import AsyncQueue, Client, DuplicateJob, Queue, RedisUnavailable, call
 from tests.faults.redis_load import Load, Watch
-from tests.faults.redis_proxies import ReplyThief
+from tests.faults.redis_proxies import ReplyHolder, ReplyThief
 from tests.worker import jobs
 from tests.worker.conftest import eventually
 
@@ -123,6 +123,38 @@ def test_of_a_worker(stage: Stage, watch: Watch, book: Book, case: str, *, long:
     assert watch.stat("claimed") == watch.stat("succeeded") + watch.stat("handed_back")
     named = f"of {script}, {isolation} worker"
     book.note(FAULT, named, replies_lost=proxy.stolen, **account._asdict())
+
+
+@pytest.mark.parametrize("isolation", ["fork", "reuse"])
+def test_of_a_claim_to_a_worker_that_is_stopped_meanwhile(
+    stage: Stage, watch: Watch, book: Book, isolation: str
+) -> None:
+    """Redis has claimed for a worker that waits, which does not hear of it, and is told to end."""
+    port = int(stage.url.rpartition(":")[2].partition("/")[0])
+    with ReplyHolder(port, "claim", WORTH["claim"]) as proxy:
+        worker = stage.start("--isolation", isolation, url=proxy.url, lease=60.0)
+        assert stage.queue().enqueue(jobs.add, 1, 1).result(20) == 2
+        proxy.arm()
+        waiting = stage.queue().enqueue_many([call(jobs.add, 1, n) for n in range(3)])
+        eventually(lambda: proxy.stolen == 1, 20, "a claim")
+        held = watch.stat("claimed") - 1
+        assert held >= 1
+        assert worker.stop() == 0
+    assert watch.stat("handed_back") == held
+    assert watch.sizes("ready", "running") == [3, 0]
+    assert {job.refresh().attempt for job in waiting} == {0}
+    stage.start("--isolation", isolation)
+    done = [job.result(20) for job in waiting]
+    assert done == [1, 2, 3]
+    assert watch.stat("recoveries") == 0
+    book.note(
+        FAULT,
+        f"of claim, {isolation} worker that ends",
+        jobs=len(waiting),
+        replies_lost=proxy.stolen,
+        lost=len(waiting) - len(done),
+        handed_back=held,
+    )
 
 
 def test_of_hand_back(stage: Stage, watch: Watch, book: Book) -> None:

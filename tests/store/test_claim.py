@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from forq.errors import InvalidOption
 from forq.records import Verdict
+from forq.store.connect import aconnect
 from tests.store.scene import LEASE
 
 if TYPE_CHECKING:
+    from forq.embedded import EmbeddedRedis
     from tests.store.scene import Scene
 
 
@@ -257,3 +260,36 @@ def test_the_wait_is_counted_from_when_the_job_could_be_claimed(scene: Scene) ->
 def test_a_worker_may_not_be_called_so(scene: Scene, worker: str) -> None:
     with pytest.raises(InvalidOption, match="worker"):
         scene.store.claim("mail", worker, "0", limit=1, lease_ms=1)
+
+
+def test_a_claim_sent_along_with_a_wait_is_carried_out_when_it_ends(
+    scene: Scene, server: EmbeddedRedis
+) -> None:
+    claim = scene.store.claim("mail", "w1", "f" * 16, limit=5, lease_ms=LEASE)
+    wake = scene.store.wake_key("mail")
+
+    async def main() -> None:
+        async with aconnect(server.url) as runner:
+            await runner.run(scene.store.claim("mail", "w2", "0" * 16, limit=0, lease_ms=LEASE))
+            waiting = asyncio.create_task(runner.block_and_run(wake, 20, claim))
+            async with asyncio.timeout(10):
+                while scene.redis.info("clients")["blocked_clients"] < 1:
+                    await asyncio.sleep(0.01)
+            await asyncio.to_thread(scene.enqueue, "a", "b")
+            key, answer = await asyncio.wait_for(waiting, 10)
+            assert key == wake
+            assert answer is not None
+            assert [job.key for job in answer.jobs] == ["a", "b"]
+            again = await runner.run(claim)
+            assert again.jobs == answer.jobs
+
+    asyncio.run(main())
+    assert scene.places("a") == scene.places("b") == ["running"]
+
+
+def test_a_claim_of_nothing_voids_one_with_its_nonce_that_comes_later(scene: Scene) -> None:
+    scene.enqueue("a")
+    assert scene.ask(limit=0, nonce="f" * 16).jobs == ()
+    assert scene.ask(limit=5, nonce="f" * 16).jobs == ()
+    assert scene.places("a") == ["ready"]
+    assert [job.key for job in scene.claim()] == ["a"]

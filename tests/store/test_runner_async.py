@@ -130,6 +130,50 @@ def test_block_ends_in_time_and_keeps_its_connection(run: Any) -> None:
     run(main)
 
 
+def _next_number() -> Command[Any]:
+    return bump("{w}n")
+
+
+def test_a_command_sent_along_with_a_wait_runs_when_it_has_ended(run: Any) -> None:
+    async def main(runner: AsyncRunner) -> None:
+        assert await runner.run(_next_number()) == 1
+        waiting = asyncio.create_task(runner.block_and_run("{w}:wake", 20, _next_number()))
+        await _blocked(runner, 1)
+        assert await runner.run(plain("GET", "{w}n")) == b"1"
+        await runner.run_many([plain("ZADD", "{w}:wake", "1", "m"), _next_number()])
+        assert await asyncio.wait_for(waiting, 5) in (("{w}:wake", 2), ("{w}:wake", 3))
+        before = await _clients(runner)
+        assert await runner.block_and_run("{w}:wake", 0.05, _next_number()) == (None, 4)
+        assert await _clients(runner) == before
+
+    run(main)
+
+
+def test_what_is_sent_along_with_a_wait_that_is_cancelled_never_runs(run: Any) -> None:
+    async def main(runner: AsyncRunner) -> None:
+        assert await runner.run(_next_number()) == 1
+        waiting = asyncio.create_task(runner.block_and_run("{w}:wake", 20, _next_number()))
+        await _blocked(runner, 1)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await _blocked(runner, 0)
+        await runner.run(plain("ZADD", "{w}:wake", "1", "m"))
+        assert await runner.run(_next_number()) == 2
+
+    run(main)
+
+
+def test_of_what_is_sent_along_an_error_is_no_answer_and_the_wait_goes_on(run: Any) -> None:
+    async def main(runner: AsyncRunner) -> None:
+        await runner.run_many([plain("SCRIPT", "FLUSH"), plain("ZADD", "{w}:wake", "1", "m")])
+        assert await runner.block_and_run("{w}:wake", 1, _next_number()) == ("{w}:wake", None)
+        assert await runner.block_and_run("{w}:wake", 0.05, plain("LPOP", "{w}n")) == (None, None)
+        assert await runner.run(_next_number()) == 1  # the script is known again
+        assert await runner.block_and_run("{w}:wake", 0.05, _next_number()) == (None, 2)
+
+    run(main)
+
+
 def test_block_may_last_longer_than_the_timeout_of_other_calls(redis_url: str) -> None:
     async def main() -> None:
         async with aconnect(redis_url, timeout_s=0.2) as runner:

@@ -137,6 +137,12 @@ async def block(seconds: float) -> None:
     time.sleep(seconds)  # noqa: ASYNC251 - that is what it shows
 
 
+async def note_and_block(file: str, seconds: float) -> None:
+    """Block it, and tell before."""
+    note(file)
+    time.sleep(seconds)  # noqa: ASYNC251 - as above
+
+
 async def block_in_task(seconds: float) -> None:
     """Block it in a task of the job's."""
     await asyncio.wait_for(block(seconds), 60)

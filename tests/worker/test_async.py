@@ -208,8 +208,8 @@ def test_a_job_that_blocks_the_loop_in_c_is_killed_and_neighbours_pay_nothing(
 
 def test_a_blocked_worker_keeps_no_jobs(stage: Stage) -> None:
     _start(stage)
-    blocked = stage.queue().enqueue(coros.block, 60)
-    eventually(lambda: blocked.refresh().state == "running")
+    blocked = stage.queue().enqueue(coros.note_and_block, stage.file("blocked"), 60)
+    stage.pid_in("blocked")
     found = stage.queue().enqueue_many([call(coros.add, 1, 1)] * 40)
     _start(stage)
     assert [job.result(10) for job in found] == [2] * 40

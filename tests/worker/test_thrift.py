@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,30 @@ def test_a_job_costs_few_commands_at_full_load(
         finally:
             stage.close()
     assert cost <= most, f"{cost:.3f} calls of Redis for each job: are batches still batches?"
+
+
+def test_a_worker_that_waits_costs_a_job_a_claim_and_a_report(
+    start_redis: Callable[..., EmbeddedRedis], tmp_path: Path
+) -> None:
+    """It is woken with the job in hand: it asks neither for it, nor whether there is more."""
+    stage = Stage(start_redis().url, tmp_path)
+    q, done = stage.queue(), f"{stage.namespace}:{{q}}:succeeded"
+    with Redis.from_url(stage.url) as redis:
+        try:
+            stage.start("-c", "1", lease=30.0)
+            assert q.enqueue(jobs.add, 1, 1).result(10) == 2
+            before = _scripts(redis)
+            for number in range(100):
+                q.enqueue(jobs.nothing)
+                eventually(partial(_holds, redis, done, number + 2), 10, "the job")
+            cost = (_scripts(redis) - before) / 100
+        finally:
+            stage.close()
+    assert cost < 3.5, f"{cost:.2f} scripts for each job, that of enqueue included"  # (3.1)
+
+
+def _holds(redis: Redis, key: str, count: int) -> bool:
+    return bool(redis.zcard(key) == count)
 
 
 def _scripts(redis: Redis) -> int:

@@ -4,6 +4,11 @@ Queues are asked in strict order. It waits on the queues' wake-up markers until 
 due, five seconds at most, and then looks at all of them: a process that was stopped may have
 swallowed a marker. Such a look is one call however many queues there are (not on Cluster), so
 that an idle worker sends no more than one command a second; see `upkeep` and `heartbeat`, too.
+
+With one queue the claim is sent along with the wait, and Redis runs it when there is a marker: a
+job starts after one round trip less. When the wait breaks off, such a claim may have run, or may
+run yet, so that the next one has the same nonce: it gets what the lost one took, and what comes
+later takes nothing.
 """
 
 from __future__ import annotations
@@ -42,10 +47,12 @@ class Claimer:
         self._link = link
         self._dispatcher = dispatcher
         self._stopping = asyncio.Event()
+        self._pause: asyncio.Timeout | None = None  # what the loop waits within
         self._due: dict[str, float] = {}  # when the next scheduled job of a queue is due
         self._marked = set[str]()  # queues for which this worker is marked draining
         self._resting = True  # the last round found nothing
         self._refused = False  # and that because Redis did not let it look
+        self._open: dict[str, str] = {}  # nonces of claims that may have run, or may yet
         self._woken = ""  # the queue whose marker the last wait took, until it is claimed from
         self.more = False  # the last claim left some
         self.is_empty: Callable[[], bool] = lambda: False  # nothing is held (for --burst)
@@ -60,6 +67,8 @@ class Claimer:
         """Claim no more; `run` ends soon."""
         self._stopping.set()
         self._dispatcher.room.set()
+        if self._pause is not None:
+            self._pause.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Claim until stopped, or under --burst until the queues are empty."""
@@ -69,10 +78,10 @@ class Claimer:
             if not self._dispatcher.capacity():
                 await self._pass_on()
                 await self._dispatcher.room.wait()
-                queues = self._config.queues
+                queues = self._next()
                 continue
             if await self._ask(queues):
-                queues = self._config.queues
+                queues = self._next()
                 continue
             if self._config.burst and len(queues) == len(self._config.queues):
                 if self.is_empty() and not self._refused:
@@ -82,6 +91,14 @@ class Claimer:
                 continue
             queues = await self._wait()
         await self._return_markers()
+
+    def _next(self) -> Sequence[str]:
+        """Return the queues to ask before the next wait: an only one when it has more.
+
+        Of others a marker may be lost, and the wait, which is for all, may never be in vain.
+        """
+        alone = len(self._config.queues) == 1 and not self._config.burst
+        return () if alone and not self.more else self._config.queues
 
     async def _ask(self, queues: Sequence[str]) -> bool:
         """Claim from these queues in order, while there is room; return whether any gave a job."""
@@ -133,16 +150,20 @@ class Claimer:
         """
         room = self._dispatcher.capacity() if room is None else room
         return [
-            self._store.claim(
-                queue,
-                self._config.name,
-                # The nonce makes a repeated claim harmless: it gets the answer that was lost.
-                secrets.token_hex(8),
-                limit=0 if at or self.is_stuck(queue) else min(room, _MOST),
-                lease_ms=self._config.lease_ms,
-            )
+            self._claim(queue, self._nonce(queue), 0 if at or self.is_stuck(queue) else room)
             for at, queue in enumerate(queues)
         ]
+
+    def _nonce(self, queue: str) -> str:
+        """Return the nonce for a claim: a repeated one gets the answer that was lost."""
+        return self._open.pop(queue, "") or secrets.token_hex(8)
+
+    def _claim(self, queue: str, nonce: str, room: int) -> Command[ClaimReply]:
+        return self._store.claim(
+            *(queue, self._config.name, nonce),
+            limit=min(room, _MOST),
+            lease_ms=self._config.lease_ms,
+        )
 
     async def _send(self, commands: Sequence[Command[ClaimReply]]) -> list[ClaimReply | None]:
         """Return the answers; the first is insisted on, since it may have taken jobs."""
@@ -182,12 +203,35 @@ class Claimer:
         # Of a stuck queue a claim puts the marker back at once: it would be found again and again.
         shut = {queue for queue in self._config.queues if self.is_stuck(queue)} | self._marked
         open_queues = [queue for queue in self._config.queues if queue not in shut]
+        if open_queues and len(self._config.queues) == 1:
+            return await self._wait_and_claim(open_queues[0], pause)
         keys = {self._store.wake_key(queue): queue for queue in open_queues}
         key = await self._block(list(keys), pause)
         if key is not None:
             self._woken = keys[key]
             return [keys[key]]
         return self._config.queues
+
+    async def _wait_and_claim(self, queue: str, pause: float) -> Sequence[str]:
+        """Wait for something to claim, and have it claimed by then; return the queues to ask."""
+        # No more than can start: what a lost connection took waits for its lease.
+        room = min(self._dispatcher.capacity(), self._dispatcher.slots)
+        nonce = self._open[queue] = self._nonce(queue)
+        claim = self._claim(queue, nonce, room)
+        waiting = self._link.block_and_run(self._store.wake_key(queue), pause, claim)
+        try:
+            key, answer = await self._first(waiting, pause + 60) or (None, None)
+        except ForqError:
+            await self._first(asyncio.sleep(random.uniform(0.1, 1.0)), 1.0)
+            return self._config.queues
+        if key is not None:
+            self._woken = queue
+        if answer is None:
+            return self._config.queues
+        del self._open[queue]
+        self.more = answer.more
+        self._take(queue, answer)
+        return self._next()
 
     async def _block(self, keys: Sequence[str], pause: float) -> str | None:
         if not keys:  # marked, or stuck, everywhere: look again, wait for no marker
@@ -201,19 +245,29 @@ class Claimer:
         return woken
 
     async def _first(self, work: Coroutine[Any, Any, Any], timeout: float) -> Any:
-        """Wait for `work`, but not when the worker stops meanwhile, nor longer than `timeout`."""
-        task = asyncio.ensure_future(work)
-        stop = asyncio.ensure_future(self._stopping.wait())
+        """Wait for `work`, but not when the worker stops meanwhile, nor longer than `timeout`.
+
+        In no task of its own: who is woken goes on at once.
+        """
+        if self._stopping.is_set():
+            work.close()
+            return None
         try:
-            await asyncio.wait({task, stop}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
+            async with asyncio.timeout(timeout) as self._pause:
+                return await work
+        except TimeoutError:
+            return None
         finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
+            self._pause = None
 
     async def _return_markers(self) -> None:
-        """Put back the marker that the last wait may have taken: another worker waits for it."""
-        claims = [self._commands([queue], room=0)[0] for queue in self._config.queues]
-        await self._link.run_together(claims)
+        """Put back what the last wait may have taken: a marker, which another worker waits for.
+
+        And jobs, where it claimed as well.
+        """
+        self._dispatcher.draining = True
+        queues = self._config.queues
+        claims = [self._claim(queue, self._nonce(queue), 0) for queue in queues]
+        answers = await self._link.run_together(claims)
+        for queue, answer in zip(queues, answers, strict=True):
+            self._take(queue, answer)

@@ -107,6 +107,16 @@ class Link:
             self._failed(error)
             raise
 
+    async def block_and_run(
+        self, key: str, timeout_s: float, command: Command[T]
+    ) -> tuple[str | None, T | None]:
+        """Wait for a wake-up marker, and have a command run as soon as it is there, or not."""
+        try:
+            return await self.runner.block_and_run(key, timeout_s, command)
+        except ForqError as error:
+            self._failed(error)
+            raise
+
     def _without_refusal(self, reply: Any) -> Any:
         """Return the reply, or None when it is a refusal, which is told."""
         if not isinstance(reply, Exception) or not _is_refusal(reply):

@@ -76,7 +76,22 @@ class AsyncRunner:
         if not wake_keys:
             await asyncio.sleep(timeout_s)
             return None
-        return await self._current().blocking.wait(wake_keys, timeout_s)
+        key, _ = await self._current().blocking.wait(wake_keys, timeout_s)
+        return key
+
+    async def block_and_run(
+        self, wake_key: str, timeout_s: float, command: Command[T]
+    ) -> tuple[str | None, T | None]:
+        """Do as `block` with one key, and have Redis run `command` as soon as the wait has ended.
+
+        It is of the same queue, and sent along: no round trip lies between the two. Its answer is
+        None where there is an error instead: run it by itself to see which. When this call raises,
+        or is cancelled, the command may have run, or may run yet.
+        """
+        words = calls.by_digest(command).words
+        key, reply = await self._current().blocking.wait([wake_key], timeout_s, words)
+        found = calls.settle(command, reply, self.shown)
+        return key, None if isinstance(found, Exception) else found
 
     async def listen(self, channel: str) -> AsyncListener:
         """Subscribe to `channel` on a connection of its own."""

@@ -123,7 +123,7 @@ class AsyncTransport:
                 try:
                     await connection.send_packed_command(packed(lines))
                     while len(replies) < len(lines):
-                        replies.append(await _reply(connection))
+                        replies.append(await reply_of(connection))
                 except BaseException:
                     await connection.disconnect(nowait=True)  # its answers are out of step now
                     raise
@@ -134,7 +134,8 @@ class AsyncTransport:
         return replies
 
 
-async def _reply(connection: Any) -> Any:
+async def reply_of(connection: Any) -> Any:
+    """Return the next reply; one that is an error is returned, too."""
     try:
         return await connection.read_response()
     except ResponseError as error:
