@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -265,7 +265,7 @@ def test_a_worker_may_not_be_called_so(scene: Scene, worker: str) -> None:
 def test_a_claim_sent_along_with_a_wait_is_carried_out_when_it_ends(
     scene: Scene, server: EmbeddedRedis
 ) -> None:
-    claim = scene.store.claim("mail", "w1", "f" * 16, limit=5, lease_ms=LEASE)
+    claim: Any = scene.store.claim("mail", "w1", "f" * 16, limit=5, lease_ms=LEASE)
     wake = scene.store.wake_key("mail")
 
     async def main() -> None:
