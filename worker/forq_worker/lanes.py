@@ -19,8 +19,8 @@ from typing import Any
 
 from msgpack import Packer, unpackb  # type: ignore[import-untyped]
 
-#: Packets up to this size travel in the socket itself, unless the machine gives sockets less.
-#: Larger ones travel as a memfd, which costs more: with 100 KB 62 us there and back instead of 13 (measured).
+#: Packets up to this size travel in the socket itself, unless the machine gives sockets less;
+#: larger ones as a memfd, which costs more: with 100 KB 62 us there and back instead of 13.
 INLINE = 192 * 1024
 
 _HANDLE = b"\xc1"  # the one byte that msgpack never begins with
