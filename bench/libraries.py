@@ -90,9 +90,9 @@ STREAQ = Library("streaq", "streaq_peer", ("streaq==7.2.0", _UVLOOP))
 LIBRARIES = (FORQ, FORQ_ASYNC, RQ, CELERY, DRAMATIQ, HUEY, TASKIQ, SAQ, ARQ, STREAQ)
 
 
-def _forq(label: str, rate: int, *options: str) -> Worker:
+def _forq(label: str, rate: int, *options: str, copies: bool) -> Worker:
     command = (FORQ.program("forq"), "worker", "bench", "--log-level", "warning", *options)
-    return Worker(label, FORQ, command, rate, copies=True)
+    return Worker(label, FORQ, command, rate, copies=copies)
 
 
 def _rq(label: str, kind: str, rate: int) -> Worker:
@@ -134,8 +134,11 @@ def _taskiq(label: str, mode: str) -> Worker:
     )
 
 
-FORK = _forq("forq, fork", 900, "-c", "1", "--preload", "{module}")
-REUSE = _forq("forq, reuse", 20_000, "-c", "1", "--isolation", "reuse", "--preload", "{module}")
+FORK = _forq("forq, fork", 900, "-c", "{n}", "--preload", "{module}", copies=False)
+REUSE = _forq(
+    *("forq, reuse", 20_000, "-c", "1", "--isolation", "reuse", "--preload", "{module}"),
+    copies=True,
+)
 LOOP = Worker(
     "forq, async",
     FORQ_ASYNC,

@@ -135,8 +135,9 @@ from.
   Jobs are the same functions (`bench/tasks.py`); libraries that run coroutines get them as such.
 - Each is measured in its fastest setting in which a job whose worker is killed runs again, and
   which keeps results; what leaves that out in favour of speed says so in its name.
-- One and two processes: of libraries whose worker has one process (forq with `-c 1`, RQ, saq, arq,
-  streaq) so many workers; of the others one worker with so many processes.
+- One and two processes: of libraries whose worker has one process (RQ, saq, arq, streaq) so many
+  workers, of the others one worker with so many processes. Of forq one worker with so many slots
+  under `fork`, and so many workers under `reuse` and `async`: what is faster on two cores.
 - A job counts itself in memory that all processes share. A rate is taken from the first to the
   last one; the jobs are in the queue before the worker is started.
 - *first job s* is the time from the start of the worker's processes to its first job.
