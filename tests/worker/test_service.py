@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from forq import Client, JobFailed, Queue
+from forq import Client, JobFailed, Queue, call
 from forq import job as find_job
+from forq_worker import roster
 from tests.worker import jobs
 from tests.worker.conftest import ROOT, alive, children, eventually
 
@@ -55,6 +56,17 @@ def test_health_and_metrics(stage: Stage, start_redis: Any) -> None:
         eventually(lambda: _get(f"{base}/readyz")[0] == 503, 10, "unreadiness")
         assert _get(f"{base}/readyz") == (503, "Redis does not answer\n")
         assert _get(f"{base}/livez")[0] == 200
+
+
+def test_jobs_that_wait_for_a_worker_are_not_handed_about_at_its_start(stage: Stage) -> None:
+    """Its executors are ready before it has looked at them once: that is no silence."""
+    waiting = stage.queue().enqueue_many([call(jobs.nothing)] * 3)
+    worker = stage.start("--health-port", "0", "-c", "1", lease=30.0)
+    base = re.search(r"http://[0-9.:]+", worker.says("health on"))[0]  # type: ignore[index]
+    for job in waiting:
+        job.result(20)
+    [forks] = re.findall(r"forq_worker_forks_total\S* (\d+)", _get(f"{base}/metrics")[1])
+    assert int(forks) <= 3 + 1 + roster._SPARES
 
 
 def test_hooks_run_at_start_at_each_fork_and_at_the_end(stage: Stage) -> None:

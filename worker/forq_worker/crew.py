@@ -49,6 +49,8 @@ class Crew:
 
     def __init__(self, seats: int, setup: Setup, boss: Boss) -> None:
         self.words = Words.create(table.words_for(seats, setup.coroutines))
+        # Before the watcher's first tick executors would take this process for one that is silent.
+        self.words.cells[words.TICK] = time.monotonic_ns()
         self.seats = [Seat(number, self) for number in range(seats)]
         if setup.coroutines:
             for seat in self.seats:

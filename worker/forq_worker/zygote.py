@@ -34,6 +34,7 @@ from forq_worker.words import CURRENT, EXITING, FORKS, SERVING, ZYGOTE_TICK, Wor
 _REHEARSALS = 20
 
 _ANY = os.P_ALL
+_AT_REST = (0, EXITING)  # CURRENT of an executor that has no job
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
@@ -214,7 +215,8 @@ class Zygote:
         """Look after what nobody reports: a silent supervisor, orphans in other sessions."""
         if now - self._words[words.TICK] > self._setup.lease_ns:
             for pid, seat in self._seats.items():
-                if self._words[base(seat) + CURRENT] or self._words[base(seat) + words.RUNNING]:
+                at = base(seat)
+                if self._words[at + CURRENT] not in _AT_REST or self._words[at + words.RUNNING]:
                     self._stale.add(pid)
                     kill_group(pid)
         for pid in processes.children():
