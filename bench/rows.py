@@ -122,9 +122,8 @@ def idle(worker: Worker) -> Row:
     def measure(stage: Stage, scale: float) -> Figures:
         tries = max(int(300 * scale), 30)
         stage.clear()
-        with stage.working(worker, 1, 16 if worker.coroutines else 1) as started:
+        with stage.working(worker, 1, 16 if worker.coroutines else 1):
             stage.drive(worker.library, "idle", "20")  # it is there, and warm
-            stage.run_until(20, started)
             stage.cells.clear()
             times = stage.drive(worker.library, "idle", str(tries))
         return {
@@ -142,9 +141,8 @@ def half_load(worker: Worker) -> Row:
         able = 1 / (1 / worker.rate + 0.001)
         speed = min(able / 2, 400)
         stage.clear()
-        with stage.working(worker, 1, 16 if worker.coroutines else 1) as started:
+        with stage.working(worker, 1, 16 if worker.coroutines else 1):
             stage.drive(worker.library, "idle", "20")
-            stage.run_until(20, started)
             stage.cells.clear()
             jobs = max(int(speed * 8 * scale), 100)
             times = stage.drive(worker.library, "load", f"{speed:.0f}", str(jobs))

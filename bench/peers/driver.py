@@ -84,6 +84,7 @@ async def idle(program: Any, count: str) -> dict[str, list[int]]:
     """Enqueue one job, wait for its result, pause, and so on: nanoseconds to start and result."""
     cells = Cells(os.environ[VARIABLE])
     starts, results = [], []
+    await _answer(program.wait(await _answer(program.send("stamp", 0))))  # connected
     for number in range(int(count)):
         await asyncio.sleep(random.uniform(0.01, 0.03))
         began = time.monotonic_ns()

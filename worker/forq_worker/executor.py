@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 _HOLD_NS = 2_000_000  # how long a report may wait for the next ones
 _LONG_NS = 20_000_000  # a job that runs longer gives back those behind it
+_LULL_MS = 5  # who has waited so long for a job has time to warm up
 
 GONE = (BrokenPipeError, ConnectionResetError)  # the supervisor is
 
@@ -123,6 +124,7 @@ class Executor:
         self._lease_ns = setup.lease_ns
         self._watch = setup.watch
         self.foreign: tuple[int, ...] = ()  # descriptors of the zygote's, closed in the child
+        self.warm_up: Callable[[], None] | None = None  # what is done in a lull before the only job
         self._todo: deque[list[Any]] = deque()
         self._notes: list[list[Any]] = []
         self._oldest = 0  # when the first of the notes was made
@@ -158,6 +160,8 @@ class Executor:
         self._words[self._base + SERVING] = 1
         if left > 1:
             self._surroundings = Surroundings()
+        if self.warm_up is not None and not self._lane.wait(_LULL_MS):
+            self.warm_up()
         while left > 0:
             batch = self._lane.receive()
             if batch is None:

@@ -12,12 +12,16 @@ empty but for one byte; so a packet is atomic at any size.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 from errno import EMSGSIZE
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgpack import Packer, unpackb  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Packets up to this size travel in the socket itself, unless the machine gives sockets less;
 #: larger ones as a memfd, which costs more: with 100 KB 62 us there and back instead of 13.
@@ -31,7 +35,12 @@ _DESCRIPTORS = socket.CMSG_SPACE(4)
 _buffer = bytearray(INLINE + 1024)
 _view = memoryview(_buffer)
 _buffers = [_buffer]
-_pack = Packer(buf_size=INLINE).pack
+pack: Callable[[object], bytes] = Packer(buf_size=INLINE).pack
+
+
+def unpack(data: bytes | memoryview) -> Any:
+    """Return what a packet says."""
+    return unpackb(data, strict_map_key=False)
 
 
 class Lane:
@@ -40,6 +49,8 @@ class Lane:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._inode = os.fstat(sock.fileno()).st_ino
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     def fileno(self) -> int:
         """Return the descriptor, for pollers and for inheritance."""
@@ -54,7 +65,7 @@ class Lane:
 
     def send(self, value: object) -> None:
         """Send one packet; raises BlockingIOError when a non-blocking lane is full."""
-        data = _pack(value)
+        data = pack(value)
         if len(data) <= INLINE:
             try:
                 self._sock.send(data)
@@ -84,7 +95,11 @@ class Lane:
         data: bytes | memoryview = _view[:size]
         if size == 1 and data == _HANDLE:
             data = _read_handle(ancillary)
-        return unpackb(data, strict_map_key=False)
+        return unpack(data)
+
+    def wait(self, ms: int) -> bool:
+        """Wait until there is a packet, or the other side is gone; whether that was in time."""
+        return bool(self._poll.poll(ms))
 
     def never_wait(self) -> None:
         """Have `send` raise BlockingIOError when the lane is full, instead of waiting."""
