@@ -37,7 +37,7 @@ class Household:
     Args:
         stage: Where it runs.
         worker: It.
-        seats: How many executors it has: with `fork` two more than slots.
+        seats: How many executors it has: with `fork` more than slots (`SPARES`).
         lasting: Whether children of executors may stay as long as these do, as with `reuse`.
 
     """

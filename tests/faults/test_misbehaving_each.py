@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from forq import JobFailed
+from forq_worker.roster import SPARES
 from tests.faults import misbehaving, probing
 from tests.faults.household import Household, mark, marked
 from tests.faults.misdeeds import KILL_AFTER, LIMIT, MEMORY_MIB, MISDEEDS, Misdeed
@@ -49,7 +50,7 @@ def house(
         preload=False,
     )
     stage.queue().enqueue(misbehaving.add, 1, 1).result(20)
-    made = House(stage, worker, SLOTS + 2 if request.param == "fork" else SLOTS)
+    made = House(stage, worker, SLOTS + SPARES if request.param == "fork" else SLOTS)
     made.isolation, made.before = request.param, made.rests()
     yield made
     assert worker.stop() == 0, worker.log

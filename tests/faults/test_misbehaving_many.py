@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from forq_worker.roster import SPARES
 from tests.faults import misbehaving, storm
 from tests.faults.household import Household, mark, marked
 from tests.faults.misdeeds import KILL_AFTER, LIMIT, MISDEEDS, Misdeed
@@ -99,7 +100,7 @@ def test_many_misbehaving_jobs(stage: Stage, book: Book, long: bool, isolation: 
         preload=False,
     )
     mix.run(100)
-    house = Household(stage, worker, SLOTS + 2 if fork else SLOTS, lasting=not fork)
+    house = Household(stage, worker, SLOTS + SPARES if fork else SLOTS, lasting=not fork)
     before = house.rests()
     jobs = 10_000 if long else 300 if fork else 150
     mix.run(jobs)

@@ -66,7 +66,7 @@ def test_jobs_that_wait_for_a_worker_are_not_handed_about_at_its_start(stage: St
     for job in waiting:
         job.result(20)
     [forks] = re.findall(r"forq_worker_forks_total\S* (\d+)", _get(f"{base}/metrics")[1])
-    assert int(forks) <= 3 + 1 + roster._SPARES
+    assert int(forks) <= 3 + 1 + roster.SPARES
 
 
 def test_hooks_run_at_start_at_each_fork_and_at_the_end(stage: Stage) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from forq_worker.roster import SPARES
 from tests.worker import jobs
 from tests.worker.conftest import ROOT, children, eventually
 
@@ -52,7 +53,7 @@ def test_an_executor_is_used_when_its_slow_hook_has_ended(stage: Stage, isolatio
 
 def test_an_idle_executor_that_is_stopped_is_replaced(stage: Stage, isolation: str) -> None:
     worker = stage.start("-c", "1", "--isolation", isolation)
-    seats = {"fork": 3, "reuse": 1, "async": 3}[isolation]
+    seats = {"fork": 1 + SPARES, "reuse": 1, "async": 3}[isolation]
     eventually(lambda: len(children(worker.zygote)) == seats)
     assert stage.queue().enqueue(jobs.add, 1, 1).result(10) == 2
     eventually(lambda: len(children(worker.zygote)) == seats)

@@ -29,7 +29,7 @@ _END_S = 5.0  # for stop hooks
 _LONGEST_PAUSE_S = 30.0
 #: Executors under ``fork`` beside those that run: warm when others end. With two, a third of two
 #: cores had nothing to do while one slot ran jobs that do nothing; more than four add little.
-_SPARES = 4
+SPARES = 4
 
 
 class Roster:
@@ -63,7 +63,7 @@ class Roster:
     def _add(self) -> None:
         config = self._config
         seats = {
-            "fork": config.concurrency + _SPARES,
+            "fork": config.concurrency + SPARES,
             "reuse": config.concurrency,
             "async": 1 + APART,
         }[config.isolation]
