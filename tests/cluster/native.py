@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from tests.cluster.places import API_SERVICE, DOMAIN, LOGS, NODE, NODE_NAME, STA
 from tests.cluster.programs import ClusterError, run, say, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tests.cluster.builders import Image
 
@@ -84,10 +83,11 @@ def load(image: Image) -> None:
 
 
 def restart(name: str) -> None:
-    """Kill one program of the cluster, and start it again."""
+    """Kill one program of the cluster, start it again, and see that it stays."""
     stop(name)
     place = _place()
     place.spawn(name, components.commands()[name])
+    _until(place, f"{name} is back", lambda: says("ok", "get", "--raw", "/readyz"), [name])
 
 
 def stop(name: str) -> None:
@@ -95,8 +95,8 @@ def stop(name: str) -> None:
     place = _place()
     if name not in components.commands():
         raise ClusterError(f"{name} is none of: {' '.join(components.commands())}")
-    place.signal(name, signal.SIGKILL)
-    wait_for(f"{name} ends", lambda: not place.processes(name), seconds=20)
+    if not place.kill(name):
+        raise ClusterError(f"{name} was killed and does not end")
 
 
 def _start(place: node.Node, pause: Image) -> None:
@@ -119,9 +119,11 @@ def _start(place: node.Node, pause: Image) -> None:
     _until(place, "a service account", lambda: says("serviceaccount/default", *account))
 
 
-def _until(place: node.Node, what: str, condition: Callable[[], bool]) -> None:
-    """Wait for a condition, and notice when a program that was started is no more."""
-    begun = {path.stem for path in LOGS.glob("*.log")} & set(components.commands())
+def _until(
+    place: node.Node, what: str, condition: Callable[[], bool], names: Sequence[str] = ()
+) -> None:
+    """Wait for a condition, and notice when one of these programs (of all) is no more."""
+    begun = set(names) or {path.stem for path in LOGS.glob("*.log")} & set(components.commands())
     seen = dict.fromkeys(begun, time.monotonic())
 
     def held() -> bool:

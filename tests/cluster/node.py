@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ from tests.cluster.processes import birth, name_of, parent, pids, space_of
 from tests.cluster.programs import ClusterError, attempt, run, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _RECORD = STATE / "node.json"
 _INIT = PROGRAMS / "forq-cluster-node"
@@ -111,17 +112,30 @@ class Node:
         space = space_of(self.init)
         return [pid for pid in pids() if name_of(pid) == name and space_of(pid) == space]
 
-    def signal(self, name: str, number: signal.Signals) -> int:
-        """Send a signal to the programs of this name; return how many got it."""
-        sent = 0
+    def kill(self, name: str, seconds: float = 20.0) -> bool:
+        """Kill the programs of this name; return whether all have ended, whole, within that time.
+
+        A process goes by its name no more when its memory is gone, and that is before its sockets
+        are closed: who is started then may find its port taken.
+        """
+        over = time.monotonic() + seconds
+        ended = True
         for pid in self.processes(name):
-            with contextlib.suppress(ProcessLookupError):
-                handle = os.pidfd_open(pid)
+            with contextlib.suppress(ProcessLookupError), _handle(pid) as handle:
                 if name_of(pid) == name and space_of(pid) == space_of(self.init):  # still the same
-                    signal.pidfd_send_signal(handle, number)
-                    sent += 1
-                os.close(handle)
-        return sent
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    left = max(0.0, over - time.monotonic())
+                    ended = bool(select.select([handle], [], [], left)[0]) and ended
+        return ended
+
+
+@contextlib.contextmanager
+def _handle(pid: int) -> Iterator[int]:
+    handle = os.pidfd_open(pid)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def recorded() -> Node | None:

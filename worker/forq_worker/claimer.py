@@ -67,7 +67,7 @@ class Claimer:
         """Claim no more; `run` ends soon."""
         self._stopping.set()
         self._dispatcher.room.set()
-        if self._pause is not None:
+        if self._pause is not None and not self._pause.expired():
             self._pause.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
