@@ -38,11 +38,7 @@ _RESULTS = _ROOT / "bench" / "results.json"
 def main() -> int:
     """Measure, print, write; return the exit code."""
     chosen = _arguments()
-    rows = [
-        row
-        for row in (*all_rows(), *import_rows(), *scaling_rows(), *flat_rows())
-        if chosen.only in " / ".join(row.key)
-    ]
+    rows = [row for row in _rows() if chosen.only in " / ".join(row.key)]
     if not rows:
         print(f"bench: no row has {chosen.only!r} in its name; see --list", file=sys.stderr)
         return 2
@@ -51,23 +47,34 @@ def main() -> int:
         return 0
     if chosen.render:
         return _render(rows)
-    results: Results = defaultdict(list)
     try:
-        for library in LIBRARIES:
-            library.install()
-        with Stage() as stage:
-            begun = time.monotonic()
-            for turn in range(1, chosen.rounds + 1):
-                _measure(stage, rows, results, chosen.scale, f"{turn}/{chosen.rounds}", begun)
-                if chosen.write and not chosen.only:
-                    # What is there so far is not lost.
-                    _write(rows, results, {"scale": f"{chosen.scale:g}", **facts()})
+        results = _run(chosen, rows)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    if chosen.update:
+        _update(results, chosen.only)
     found = _judged(rows, results)
     print(tables(rows, results, found))
     return 0 if all(one.holds for one in found) else 1
+
+
+def _run(chosen: argparse.Namespace, rows: list[Row]) -> Results:
+    for library in LIBRARIES:
+        library.install()
+    results: Results = defaultdict(list)
+    begun = time.monotonic()
+    for turn in range(1, chosen.rounds + 1):
+        with Stage() as stage:  # what the last round did to its memory is no part of this one
+            _measure(stage, rows, results, chosen.scale, f"{turn}/{chosen.rounds}", begun)
+        if chosen.write and not chosen.only:
+            # What is there so far is not lost.
+            _write(rows, results, {"scale": f"{chosen.scale:g}", **facts()})
+    return results
+
+
+def _rows() -> list[Row]:
+    return [*all_rows(), *import_rows(), *scaling_rows(), *flat_rows()]
 
 
 def _measure(  # noqa: PLR0913, PLR0917 - one call, of which the rest is what it says meanwhile
@@ -106,13 +113,29 @@ def _write(rows: list[Row], results: Results, about: dict[str, str]) -> None:
     draw(results, _ROOT / "docs" / "benchmarks.svg")
 
 
-def _render(rows: list[Row]) -> int:
-    """Write the page and the picture from what was measured before."""
+def _update(results: Results, only: str) -> None:
+    """Put rows that were measured again, with all their contenders, into those of the last run."""
+    about, before = _recorded()
+    again = f"{about['measured again']}; {only}" if "measured again" in about else only
+    _write(
+        [row for row in _rows() if row.key in before or row.key in results],
+        {**before, **results},
+        {**about, "measured again": again},
+    )
+
+
+def _recorded() -> tuple[dict[str, str], Results]:
     document = json.loads(_RESULTS.read_text(encoding="utf-8"))
     results = {
         (one["section"], one["workload"], one["who"]): one["rounds"] for one in document["rows"]
     }
-    _write([row for row in rows if row.key in results], results, document["facts"])
+    return document["facts"], results
+
+
+def _render(rows: list[Row]) -> int:
+    """Write the page and the picture from what was measured before."""
+    about, results = _recorded()
+    _write([row for row in rows if row.key in results], results, about)
     return 0
 
 
@@ -124,6 +147,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--only", default="", help="rows with this in their name only; writes no files"
+    )
+    parser.add_argument(
+        "--update", action="store_true", help="with --only: put these rows into the files"
     )
     parser.add_argument("--list", action="store_true", help="print the names of the rows, and end")
     parser.add_argument(

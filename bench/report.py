@@ -113,10 +113,10 @@ def _promised(found: Sequence[Verdict]) -> str:
 _PAGE = """\
 # Benchmarks
 
-Written by `make bench`; do not edit. All rows come from one run on one machine and one Redis, the
-contenders taking turns, {rounds} rounds each: medians, and the lowest and the highest. The first
-table says what forq promises and what came of it; [performance.md](performance.md), where it comes
-from.
+Written by `make bench`; do not edit. All rows come from one run on one machine, the contenders
+taking turns on one Redis, {rounds} rounds each: medians, and the lowest and the highest. Where a
+workload was measured again, with all its contenders, the list of versions says so. The first table
+says what forq promises and what came of it; [performance.md](performance.md), where it comes from.
 
 ![The most telling rows](benchmarks.svg)
 

@@ -59,13 +59,16 @@ class Stage:
         """Empty Redis, its file, and the counters."""
         self.redis.flushall()
         self.redis.bgrewriteaof()
-        while self._is_rewriting():
+        while self._is_busy():
             time.sleep(_POLL_S)
         self.cells.clear()
 
-    def _is_rewriting(self) -> bool:
+    def _is_busy(self) -> bool:
+        """Whether it rewrites its file, or still frees what was flushed: with a CPU of its own."""
         state: Any = self.redis.info("persistence")
-        return bool(state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
+        memory: Any = self.redis.info("memory")
+        rewrites = state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"]
+        return bool(rewrites or memory["lazyfree_pending_objects"])
 
     def drive(self, library: Library, *words: str, mode: str = "safe") -> dict[str, Any]:
         """Run a library's enqueuing program (``bench.peers.driver``) and return what it says."""
