@@ -93,7 +93,7 @@ def test_no_job_is_lost(stage: Stage, book: Book, long: bool, isolation: str) ->
         unexplained=len(without),
     )
     assert done, stage.client.counts("q")
-    assert {(view.state, view.attempt) for view in views} == {("succeeded", 1)}
+    assert [view for view in views if (view.state, view.attempt) != ("succeeded", 1)] == []
     assert [handle.result(1) for handle in load.handles] == list(range(jobs))
     assert written.ended == set(range(jobs))
     assert not without
