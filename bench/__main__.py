@@ -146,7 +146,7 @@ def _arguments() -> argparse.Namespace:
         "--scale", type=float, default=1.0, help="fraction of the jobs, for a quick look"
     )
     parser.add_argument(
-        "--only", default="", help="rows with this in their name only; writes no files"
+        "--only", default="", help="rows with this in their name only; writes no files by itself"
     )
     parser.add_argument(
         "--update", action="store_true", help="with --only: put these rows into the files"
@@ -158,7 +158,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--no-write", dest="write", action="store_false", help="print only, write no files"
     )
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    if chosen.update and not chosen.only:
+        parser.error("--update replaces some rows: name them by --only")
+    return chosen
 
 
 if __name__ == "__main__":

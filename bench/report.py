@@ -141,7 +141,8 @@ says what forq promises and what came of it; [performance.md](performance.md), w
 - A job counts itself in memory that all processes share. A rate is taken from the first to the
   last one; the jobs are in the queue before the worker is started.
 - *first job s* is the time from the start of the worker's processes to its first job.
-- Idle: one job is enqueued, its result waited for, and after 10 to 30 ms the next. Half load: jobs
+- Idle: one job is enqueued, its result waited for, and after 10 to 30 ms the next; the first, for
+  which the program connects, is not measured. Half load: jobs
   of 1 ms arrive at random and keep one process busy for half of the time, or as much as the
   library can do of that.
 - One by one: the next job is enqueued when Redis has answered for the last one; from asyncio by one

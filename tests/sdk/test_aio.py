@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from forq.embedded import EmbeddedRedis
+    from forq.store.command import Command
 
 
 def test_enqueue_and_result(client: Client) -> None:
@@ -161,6 +162,30 @@ def _kill_listeners_and_finish(client: Client) -> None:
     with redis_py.Redis.from_url(client._url) as plain:
         plain.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     burst(client=client)
+
+
+@pytest.mark.parametrize(("value", "questions"), [("short", 1), ("long" * 1000, 2)])
+def test_a_short_result_comes_with_the_word_that_it_is_there(
+    client: Client, monkeypatch: pytest.MonkeyPatch, value: str, questions: int
+) -> None:
+    async def main() -> None:
+        handle = await AsyncQueue("q").enqueue(sample.same, value)
+        runner = (await client.waiters())._runner
+        asked: list[str] = []
+        run = runner.run
+
+        async def spy(command: Command[Any]) -> Any:
+            asked.append(command.script)
+            return await run(command)
+
+        monkeypatch.setattr(runner, "run", spy)
+        waiting = asyncio.create_task(handle.result(20))
+        await _until_registered(client, 1)
+        with Hand(client):
+            assert await waiting == value
+        assert asked.count("wait_many") == questions
+
+    go(client, main())
 
 
 @pytest.mark.parametrize("word", [b" 0 \x81", b" 9x \x81", b" 1", b" " + b"9" * 5000 + b" \x81"])

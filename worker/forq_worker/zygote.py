@@ -108,8 +108,8 @@ class Zygote:
         files = preload.own_files() if setup.watch else []
         if not setup.coroutines:
             rehearsal.rehearse(setup, _REHEARSALS)
-        if setup.jobs_per_executor == 1:
-            self._executor.warm_up = rehearsal.warm_up(setup)
+            if setup.jobs_per_executor == 1:
+                self._executor.warm_up = rehearsal.warm_up(setup)
         preload.settle_memory()
         self._words[ZYGOTE_TICK] = monotonic_ns()
         self._control.send([messages.READY, files, processes.threads()])
