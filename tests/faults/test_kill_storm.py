@@ -26,6 +26,9 @@ WORKERS = 3
 SLOTS = 2  # of each
 COROUTINES = 10  # likewise, where they are no processes
 LEASE = 2.0
+#: No job here is to blame for a kill. With 10 two long runs of 19 under `async` quarantined one that
+#: was hit eleven times; of those hit n times about a third are hit once more.
+FORGIVEN = "40"
 ODDS = (("executor", 6), ("zygote", 2), ("supervisor", 2))
 QUIET_S = 60.0  # many times the lease: what has not moved for so long is stuck
 WAITING = 60  # jobs are enqueued in pieces, so that the queue is sometimes empty, workers blocked
@@ -66,7 +69,7 @@ def test_no_job_is_lost(stage: Stage, book: Book, long: bool, isolation: str) ->
         # The first two come back under their names, as a pod's restarted container does.
         name = ("--name", f"storm-{seat}") if seat < 2 else ()
         return stage.start(
-            *("--isolation", isolation, "-c", str(slots), "--max-recoveries", "10"),
+            *("--isolation", isolation, "-c", str(slots), "--max-recoveries", FORGIVEN),
             *("--preload", module.__name__, "--log-level", "warning", *name),
             env={journal.WORKER: str(number)},
             lease=LEASE,
