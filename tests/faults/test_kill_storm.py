@@ -26,8 +26,8 @@ WORKERS = 3
 SLOTS = 2  # of each
 COROUTINES = 10  # likewise, where they are no processes
 LEASE = 2.0
-#: No job here is to blame for a kill. With 10 two long runs of 19 under `async` quarantined one that
-#: was hit eleven times; of those hit n times about a third are hit once more.
+#: No job here is to blame for a kill. With 10 two long runs of 19 under `async` quarantined one
+#: that was hit eleven times; of those hit n times about a third are hit once more.
 FORGIVEN = "40"
 ODDS = (("executor", 6), ("zygote", 2), ("supervisor", 2))
 QUIET_S = 60.0  # many times the lease: what has not moved for so long is stuck
