@@ -181,7 +181,7 @@ def merge(call: Options, task: Options, queue: Options) -> Options:
 def pack_options(options: JobOptions) -> bytes:
     """Pack what differs from the defaults into the body's option map."""
     if options == DEFAULTS:
-        return b"\x80"
+        return wire.NO_OPTIONS
     fields: dict[str, Any] = {
         name: value
         for name, value, default in zip(options._fields, options, DEFAULTS, strict=True)
@@ -196,7 +196,7 @@ def pack_options(options: JobOptions) -> bytes:
 
 def unpack_options(data: bytes) -> JobOptions:
     """Read the option map, or raise :class:`NotDecodable`. Names it does not know are ignored."""
-    if data == b"\x80":
+    if data == wire.NO_OPTIONS:
         return DEFAULTS
     fields = wire.unpack_map(data, max_items=MAX_META_ITEMS)
     retry = retry_from_map(fields["retry"]) if "retry" in fields else DEFAULTS.retry

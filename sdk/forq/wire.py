@@ -21,6 +21,9 @@ VERSION = 1
 #: The codec name of an end that holds a failure.
 FAILURE = "failure"
 
+#: The packed option map of a job that has no options.
+NO_OPTIONS = b"\x80"
+
 #: Far above what the records hold; it keeps a forged header from reserving memory.
 _MAX_ITEMS = 1024
 
@@ -37,7 +40,7 @@ class Body(NamedTuple):
     function: str
     codec: str
     payload: bytes
-    options: bytes = b"\x80"
+    options: bytes = NO_OPTIONS
     not_after: int = 0
     key_id: str = ""
     signature: bytes = b""
@@ -47,7 +50,7 @@ class Body(NamedTuple):
 class End(NamedTuple):
     """How a job ended: its encoded result, or with ``ok=False`` its packed failure.
 
-    `token` is that of the claim whose worker wrote it.
+    `token` is that of the claim whose worker wrote it: part of what is signed, and kept with it.
     """
 
     ok: bool
@@ -70,15 +73,17 @@ class TryError(NamedTuple):
 
 
 def pack_body(body: Body) -> bytes:
-    """Pack a body; ``k`` and ``s`` are left out when it is unsigned."""
+    """Pack a body; what it says nothing by is left out, ``k`` and ``s`` when it is unsigned."""
     fields: dict[str, object] = {
         "v": body.version,
         "f": body.function,
         "c": body.codec,
         "p": body.payload,
-        "o": body.options,
-        "n": body.not_after,
     }
+    if body.options != NO_OPTIONS:
+        fields["o"] = body.options
+    if body.not_after:
+        fields["n"] = body.not_after
     return pack_map(_with_signature(fields, body.key_id, body.signature))
 
 
@@ -89,7 +94,7 @@ def unpack_body(data: bytes) -> Body:
         function=_need(fields, "f", str),
         codec=_need(fields, "c", str),
         payload=_need(fields, "p", bytes),
-        options=_get(fields, "o", b"\x80"),
+        options=_get(fields, "o", NO_OPTIONS),
         not_after=_get(fields, "n", 0),
         key_id=_get(fields, "k", ""),
         signature=_get(fields, "s", b""),
@@ -98,14 +103,15 @@ def unpack_body(data: bytes) -> Body:
 
 
 def pack_end(end: End) -> bytes:
-    """Pack an end; ``k`` and ``s`` are left out when it is unsigned."""
+    """Pack an end; ``t``, ``k`` and ``s`` are left out when it is unsigned."""
     fields: dict[str, object] = {
         "v": end.version,
         "ok": end.ok,
         "c": end.codec,
         "p": end.payload,
-        "t": end.token,
     }
+    if end.signature:
+        fields["t"] = end.token
     return pack_map(_with_signature(fields, end.key_id, end.signature))
 
 

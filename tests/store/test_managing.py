@@ -8,7 +8,7 @@ import pytest
 
 from forq.errors import InvalidOption
 from forq.records import State, Verdict
-from tests.store.scene import HOUR
+from tests.store.scene import HOUR, LONG
 
 if TYPE_CHECKING:
     from tests.store.scene import Scene
@@ -43,15 +43,16 @@ def test_cancel_says_what_is_not_there(scene: Scene) -> None:
     assert scene.stat("canceled") == 1
 
 
+@pytest.mark.parametrize("end", [b"tiny", LONG])
 @pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.CANCELED])
 def test_a_requeued_job_starts_anew_and_forgets_how_it_ended(
-    scene: Scene, verdict: Verdict
+    scene: Scene, verdict: Verdict, end: bytes
 ) -> None:
-    scene.finished("a", verdict, cause="exception", error=b"try")
+    scene.finished("a", verdict, end=end, cause="exception", error=b"try")
     assert scene.requeue("a") == ("queued",)
     assert scene.places("a") == ["ready"]
     assert not scene.redis.exists(scene.keys.end("a"))
-    assert not set(scene.hash("a")) & {"a", "l", "t", "f", "y", "k"}
+    assert not set(scene.hash("a")) & {"a", "l", "t", "f", "y", "k", "r"}
     assert scene.stat("requeued") == 1
     assert scene.requeue("a") == ("not-finished",)
     assert scene.stat("requeued") == 1

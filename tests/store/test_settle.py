@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from forq.errors import JobNotFound
 from forq.records import Claimed, Settlement, SettleReply, Verdict
-from tests.store.scene import HOUR
+from tests.store.scene import HOUR, LONG
 
 if TYPE_CHECKING:
     from tests.store.scene import Scene
@@ -17,16 +18,30 @@ _BAND = 2**46
 
 def test_a_success_keeps_its_end_for_its_ttl(scene: Scene) -> None:
     job = scene.running("a")
-    reply = scene.settle(job, Verdict.SUCCEEDED, end=b"\x00value", ttl_ms=HOUR)
+    reply = scene.settle(job, Verdict.SUCCEEDED, end=LONG, ttl_ms=HOUR)
     assert reply is SettleReply.SETTLED
     assert scene.places("a") == ["succeeded"]
     fields = scene.hash("a")
     assert (fields["s"], fields["t"]) == ("succeeded", job.token)
     assert scene.score("succeeded", "a") == int(fields["f"]) + HOUR
-    assert scene.redis.get(scene.keys.end("a")) == b"\x00value"
+    assert scene.redis.get(scene.keys.end("a")) == LONG
     assert HOUR - 5_000 < scene.redis.pttl(scene.keys.end("a")) <= HOUR
+    assert "r" not in scene.hash("a")
     assert not scene.redis.hexists(scene.keys.held, "w1")
     assert scene.stat("succeeded") == 1
+
+
+@pytest.mark.parametrize("verdict", [Verdict.SUCCEEDED, Verdict.FAILED, Verdict.CANCELED])
+def test_a_tiny_end_is_kept_in_the_hash_which_stays_compact(scene: Scene, verdict: Verdict) -> None:
+    tiny = bytes(range(64))
+    scene.settle(scene.running("a"), verdict, end=tiny, ttl_ms=HOUR)
+    assert not scene.redis.exists(scene.keys.end("a"))
+    assert scene.redis.hget(scene.keys.job("a"), "r") == tiny
+    assert scene.redis.object("encoding", scene.keys.job("a")) in {b"listpack", b"ziplist"}
+    assert scene.get("a").end == tiny
+    scene.outlive_retention("a")
+    with pytest.raises(JobNotFound):
+        scene.run(scene.store.wait(scene.queue, "a", scene.store.channel("00aa")))
 
 
 def test_a_ttl_of_minus_one_keeps_it_for_ever(scene: Scene) -> None:
@@ -47,10 +62,10 @@ def test_a_ttl_of_zero_keeps_nothing_at_all(scene: Scene) -> None:
 
 def test_a_failure_keeps_its_end_its_cause_and_its_try(scene: Scene) -> None:
     job = scene.running("a")
-    scene.settle(job, Verdict.FAILED, end=b"why", error=b"try 1", cause="timeout")
+    scene.settle(job, Verdict.FAILED, end=LONG, error=b"try 1", cause="timeout")
     assert scene.places("a") == ["failed"]
     assert scene.hash("a")["y"] == "timeout"
-    assert scene.redis.get(scene.keys.end("a")) == b"why"
+    assert scene.redis.get(scene.keys.end("a")) == LONG
     assert scene.redis.lrange(scene.keys.tries("a"), 0, -1) == [b"try 1"]
     assert (scene.stat("failed"), scene.stat("failed:timeout"), scene.stat("try:timeout")) == (
         1,
@@ -126,7 +141,7 @@ def test_the_fourth_loss_quarantines_the_job(scene: Scene) -> None:
     scene.settle(scene.claim_one(), Verdict.LOST, end=b"poison", cause="killed")
     assert scene.places("a") == ["failed"]
     assert (scene.hash("a")["y"], scene.hash("a")["l"]) == ("poison", "4")
-    assert scene.redis.get(scene.keys.end("a")) == b"poison"
+    assert scene.get("a").end == b"poison"
     assert (scene.stat("failed:poison"), scene.stat("recoveries")) == (1, 4)
 
 
@@ -143,7 +158,7 @@ def test_a_canceled_verdict_ends_in_canceled(scene: Scene) -> None:
     scene.settle(job, Verdict.CANCELED, end=b"canceled")
     assert scene.places("a") == ["canceled"]
     assert scene.hash("a")["y"] == "canceled"
-    assert scene.redis.get(scene.keys.end("a")) == b"canceled"
+    assert scene.get("a").end == b"canceled"
     assert scene.stat("canceled") == 1
 
 
@@ -200,15 +215,17 @@ def test_a_report_again_after_a_requeue_is_already(scene: Scene) -> None:
     assert scene.places("a") == ["running"]
 
 
-def test_a_stale_report_changes_nothing(scene: Scene) -> None:
+@pytest.mark.parametrize("end", [b"late", LONG])
+def test_a_stale_report_changes_nothing(scene: Scene, end: bytes) -> None:
     stale = scene.running("a")
     scene.lapse("a")
     scene.recover()
-    assert scene.settle(stale, Verdict.SUCCEEDED, end=b"late") is SettleReply.STALE
+    assert scene.settle(stale, Verdict.SUCCEEDED, end=end) is SettleReply.STALE
     scene.claim_one("w2")
-    assert scene.settle(stale, Verdict.SUCCEEDED, end=b"late") is SettleReply.STALE
+    assert scene.settle(stale, Verdict.SUCCEEDED, end=end) is SettleReply.STALE
     assert scene.places("a") == ["running"]
     assert not scene.redis.exists(scene.keys.end("a"))
+    assert "r" not in scene.hash("a")
 
 
 def test_a_report_on_a_job_that_is_gone_is_missing(scene: Scene) -> None:

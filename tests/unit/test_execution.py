@@ -86,7 +86,9 @@ def failure(result: Outcome, policy: Policy = OPEN) -> Failure:
 def test_a_job_runs_and_its_result_is_read_back(policy: Policy) -> None:
     assert value(outcome(samples.add, 1, scale=2, policy=policy), policy) == 6
     end = wire.unpack_end(outcome(samples.add, 1, policy=policy).end)
-    assert (end.token, end.codec, bool(end.signature)) == ("w/1", "msgpack", bool(policy.keyring))
+    signed = bool(policy.keyring)
+    assert (end.token, end.codec) == ("w/1" if signed else "", "msgpack")
+    assert bool(end.signature) == signed
 
 
 @given(values)

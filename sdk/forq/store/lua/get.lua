@@ -8,10 +8,11 @@
 
 local key = ARGV[1]
 local fields = try("HGETALL", JOB .. key)
-local set
+local set, tiny
 if not refused(fields) then
   for i = 1, #fields, 2 do
     if fields[i] == "s" then set = SETS[fields[i + 1]] end
+    if fields[i] == "r" then tiny = fields[i + 1] end
   end
   if #fields == 0 then return { try("ZSCORE", CORRUPT, key) and -1 or 0 } end
 end
@@ -26,6 +27,6 @@ local function text(reply)
 end
 local tries = try("LRANGE", TRIES .. key, 0, -1)
 return {
-  1, score, text(try("GET", BODY .. key)), text(try("GET", END .. key)), fields,
+  1, score, text(try("GET", BODY .. key)), tiny or text(try("GET", END .. key)), fields,
   refused(tries) and {} or tries,
 }

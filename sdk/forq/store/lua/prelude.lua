@@ -25,6 +25,7 @@ local BAND = 2 ^ 46
 local CHUNK = 1000 -- unpack fails beyond about 8,000
 local TRIES_KEPT = 10
 local SHORT = 2048 -- an end up to so many bytes is told with the word that there is one
+local TINY = 64 -- an end up to so many bytes is kept in the job's hash, which stays compact by it
 local BOUNDS = {
   5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000, math.huge,
 }
@@ -307,8 +308,8 @@ local function commit()
   fresh_plan()
 end
 
--- Ends a job: `fields` are what else its hash gets. `ttl` 0 keeps nothing of it, -1 keeps it for
--- ever. `ending` is what is kept of how it ended. Called between begin and commit.
+-- Ends a job. `ttl` 0 keeps nothing of it, -1 keeps it for ever. `ending` is what is kept of how it
+-- ended: in the hash where it is tiny. Called between begin and commit.
 local function finish(key, state, ttl, cause, waiters, ending)
   tell(key, waiters, ending)
   add(state, 1)
@@ -319,10 +320,17 @@ local function finish(key, state, ttl, cause, waiters, ending)
     add("dropped", 1)
   else
     enter(SETS[state], expiry(ttl), key)
-    if cause == "" then
-      call("HSET", JOB .. key, "s", state, "f", NOW_TEXT)
+    local hash, size = JOB .. key, ending and #ending or 0
+    if size > 0 and size <= TINY then
+      call("HSET", hash, "s", state, "f", NOW_TEXT, "r", ending)
     else
-      call("HSET", JOB .. key, "s", state, "f", NOW_TEXT, "y", cause)
+      call("HSET", hash, "s", state, "f", NOW_TEXT)
     end
+    if size > TINY and ttl > 0 then
+      call("SET", END .. key, ending, "PX", ttl)
+    elseif size > TINY then
+      call("SET", END .. key, ending)
+    end
+    if cause ~= "" then call("HSET", hash, "y", cause) end
   end
 end

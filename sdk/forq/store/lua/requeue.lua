@@ -30,7 +30,7 @@ for i = 1, #ARGV do
     leave(SETS[fields[1]], key)
     -- `z` keeps the last token: its settlement, sent again, is still "already".
     call("HSET", JOB .. key, "s", "queued", "z", fields[3] or "", "d", NOW_TEXT)
-    call("HDEL", JOB .. key, "a", "l", "t", "f", "y", "b", "k", "u", "g")
+    call("HDEL", JOB .. key, "a", "l", "t", "f", "y", "b", "k", "u", "g", "r")
     call("DEL", END .. key)
     enqueue_key(key, number(fields[2], 5), false)
     add("requeued", 1)

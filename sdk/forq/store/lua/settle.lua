@@ -42,11 +42,6 @@ trim(2 * #replies, keep)
 
 local function end_job(i, state, ttl, cause, fields)
   finish(ARGV[i], state, ttl, cause, fields[5], ttl ~= 0 and ARGV[i + 3])
-  if ttl > 0 and ARGV[i + 3] ~= "" then
-    call("SET", END .. ARGV[i], ARGV[i + 3], "PX", ttl)
-  elseif ttl < 0 and ARGV[i + 3] ~= "" then
-    call("SET", END .. ARGV[i], ARGV[i + 3])
-  end
 end
 
 -- Back to `ready` or `scheduled`; an attempt that the job's own code did not have is given back.

@@ -26,15 +26,16 @@ end
 begin()
 for i = 3, #ARGV do
   local key, n = ARGV[i], #replies
-  local fields = read(key, "s", "w")
+  local fields = read(key, "s", "w", "r")
   local state = fields and fields[1]
   replies[n + 1], replies[n + 2] = 0, ""
   if state == "succeeded" or state == "failed" or state == "canceled" then
-    local kept = try("GET", END .. key)
     local expires = try("ZSCORE", SETS[state], key)
+    local there = type(expires) == "string" and tonumber(expires) > NOW
+    local kept = there and fields[3] or try("GET", END .. key)
     if type(kept) == "string" then
       replies[n + 1], replies[n + 2] = 2, kept
-    elseif state ~= "succeeded" and type(expires) == "string" and tonumber(expires) > NOW then
+    elseif there and state ~= "succeeded" then
       replies[n + 1] = 2
     end
   elseif state then
