@@ -7,7 +7,10 @@ yet" or "none". A job is named here by its queue and its key, the two halves of 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class State(StrEnum):
@@ -103,12 +106,18 @@ class Claimed(NamedTuple):
     blocked_ms: int  # since when it could not be imported or decoded; 0: never
     canceled: bool = False
 
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Its key and token, by which a worker names a job that it holds."""
+        return self.key, self.token
+
 
 class ClaimReply(NamedTuple):
     """What a claim gave.
 
     `more` says that claimable jobs are left; `next_due_ms` is how long from now (a duration) until
     the next scheduled job is due, -1 when there is none; `draining` that this worker is marked.
+    `apart` are the keys of those jobs whose bodies were left out, since they are large.
     """
 
     jobs: tuple[Claimed, ...]
@@ -116,6 +125,13 @@ class ClaimReply(NamedTuple):
     next_due_ms: int
     draining: bool
     paused: bool
+    apart: tuple[str, ...] = ()
+
+    def completed(self, bodies: Sequence[bytes]) -> ClaimReply:
+        """Return this reply with the bodies that were left out, in the order of `apart`."""
+        found = dict(zip(self.apart, bodies, strict=True))
+        jobs = (job._replace(body=found.get(job.key, job.body)) for job in self.jobs)
+        return self._replace(jobs=tuple(jobs), apart=())
 
 
 class Recovered(NamedTuple):
@@ -177,6 +193,7 @@ class SettleReply(StrEnum):
     STALE = "stale"  # the job has another token now: nothing changed
     MISSING = "missing"  # the job is gone: nothing changed
     CORRUPT = "corrupt"  # its keys could not be read: moved aside, nothing else changed
+    UNSENT = "unsent"  # its end, said to be apart, is not there: nothing changed; send it along
 
 
 class JobRecord(NamedTuple):

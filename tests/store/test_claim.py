@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from forq.errors import InvalidOption
-from forq.records import Verdict
+from forq.records import ClaimReply, Verdict
 from forq.store.connect import aconnect
 from tests.store.scene import LEASE
 
@@ -64,7 +64,7 @@ def test_the_marker_goes_back_only_where_jobs_are_left(scene: Scene) -> None:
 
 def test_an_empty_queue_gives_nothing(scene: Scene) -> None:
     reply = scene.ask()
-    assert reply == ((), False, -1, False, False)
+    assert reply == ClaimReply((), more=False, next_due_ms=-1, draining=False, paused=False)
 
 
 def test_the_time_until_the_next_due_job_is_told(scene: Scene) -> None:

@@ -70,7 +70,7 @@ def test_the_scripts_name_the_keys_as_python_does() -> None:
         for name, member in vars(Keys).items()
         if isinstance(member, property) and isinstance(value := getattr(keys, name), str)
     }
-    parts = {keys.job(""), keys.body(""), keys.end(""), keys.tries("")}
+    parts = {keys.job(""), keys.body(""), keys.end(""), keys.tries(""), keys.apart("", "")[:-1]}
     assert in_lua | {"meta"} == fixed | parts
     in_one = set(re.findall(r'P \.\. "([a-z:]+)"', scripts.source("enqueue_one")))
     assert len(in_one) > 4

@@ -251,3 +251,10 @@ async def ignore_alarms() -> None:
 
 def _exit_code(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+async def inflate_when(file: str, size: int) -> bytes:
+    while not _exists(file):
+        await asyncio.sleep(_POLL_S)
+    note(f"{file}.done")
+    return b"x" * size

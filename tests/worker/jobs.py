@@ -226,3 +226,9 @@ def chat(text: str) -> None:
 
     logging.getLogger("jobs").info(text)
     print("printed by a job")
+
+
+def inflate_when(file: str, size: int) -> bytes:
+    while not Path(file).exists():
+        time.sleep(0.01)
+    return b"x" * size

@@ -1,12 +1,16 @@
-"""Jobs with large arguments: they are claimed in pieces, which arrive in time and in order."""
+"""Jobs with large arguments and results: they come and go in pieces, in time and in order."""
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from redis import Redis
+
 from forq import Client, Queue, call
-from tests.store.cutting_proxy import CuttingProxy
-from tests.worker import jobs
+from tests.store.cutting_proxy import Cut, CuttingProxy, Pair, Proxy
+from tests.worker import coros, jobs
 from tests.worker.conftest import eventually
 
 if TYPE_CHECKING:
@@ -28,6 +32,90 @@ def test_many_large_arguments_are_claimed_in_pieces(stage: Stage, start_redis: A
         eventually(lambda: client.counts("q").succeeded == 16, 40, "the jobs")
         assert [handle.result(1) for handle in handles] == [MB] * 16
         assert {handle.refresh().recoveries for handle in handles} == {0}
+
+
+def test_many_results_are_reported_in_pieces(stage: Stage, start_redis: Any) -> None:
+    """At once, after Redis was away, they would take longer than a call may, and come twice."""
+    server, number, size = start_redis(), 300, 60_000
+    with (
+        CuttingProxy(server.port, rate=5 * MB) as proxy,
+        Client(server.url, namespace=stage.namespace) as client,
+    ):
+        inflate = call(coros.inflate_when, stage.file("go"), size)
+        handles = Queue("q", client).enqueue_many([inflate] * number)
+        worker = stage.start(
+            *("--isolation", "async", "-c", str(number)),
+            url=f"{proxy.url}?socket_timeout=2",
+            lease=20,
+        )
+        eventually(lambda: client.counts("q").running == number, 20, "the jobs")
+        proxy.refuse.set()
+        jobs.note(stage.file("go"))
+        eventually(lambda: len(stage.lines("go.done")) == number, 20, "the ends of the jobs")
+        proxy.refuse.clear()
+        eventually(lambda: client.counts("q").succeeded == number, 30, "the results")
+        assert worker.log.count("trying again") == 1  # when Redis was away
+        assert {len(handle.result(1)) for handle in handles} == {size}
+        assert {handle.refresh().recoveries for handle in handles} == {0}
+
+
+def test_a_large_result_gets_through_while_redis_has_no_memory(
+    stage: Stage, start_redis: Any
+) -> None:
+    """The first write of a report frees memory, so that Redis takes it; a SET it refuses."""
+    server = start_redis()
+    with Client(server.url, namespace=stage.namespace) as client, Redis(port=server.port) as raw:
+        handle = Queue("q", client).enqueue(jobs.inflate_when, stage.file("go"), MB)
+        stage.start(url=server.url)
+        eventually(lambda: client.counts("q").running == 1, 10, "the job")
+        raw.config_set("maxmemory", 1)
+        jobs.note(stage.file("go"))
+        eventually(lambda: client.counts("q").succeeded == 1, 10, "the result")
+        raw.config_set("maxmemory", 0)
+        assert len(handle.result(1)) == MB
+
+
+class _NoBodies(Proxy):
+    """Cuts connections on which somebody asks for bodies, while `cut` is set."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.cut = threading.Event()
+        self.cuts = 0
+
+    def request(self, pair: Pair, part: bytes) -> None:
+        if self.cut.is_set() and b"\r\nMGET\r\n" in part:
+            self.cuts += 1
+            raise Cut
+        super().request(pair, part)
+
+
+@pytest.mark.parametrize("queues", [["q"], ["p", "q"]])
+def test_a_job_whose_large_body_cannot_be_read_at_once_is_not_lost(
+    stage: Stage, start_redis: Any, queues: list[str]
+) -> None:
+    server = start_redis()
+    with (
+        _NoBodies(server.port) as proxy,
+        Client(server.url, namespace=stage.namespace) as client,
+    ):
+        queue = Queue("q", client)
+        proxy.cut.set()
+        worker = stage.start(*queues, url=proxy.url)
+        handles = queue.enqueue_many(call(jobs.measure, b"x" * MB) for _ in range(3))
+        eventually(lambda: proxy.cuts > 1, 20, "tries to read the bodies")
+        assert client.counts("q").running > 0
+        # A worker that ends hands them back.
+        assert worker.stop() == 0
+        assert (client.counts("q").running, client.counts("q").queued) == (0, 3)
+        assert {handle.refresh().attempt for handle in handles} == {0}
+        stage.start(*queues, url=proxy.url)
+        tried = proxy.cuts
+        eventually(lambda: proxy.cuts > tried, 20, "the next worker's try")
+        proxy.cut.clear()
+        assert [handle.result(10) for handle in handles] == [MB] * 3
+        views = [handle.refresh() for handle in handles]
+        assert {(view.attempt, view.recoveries) for view in views} == {(1, 0)}
 
 
 def test_the_rest_of_a_queue_goes_before_the_next_queue(stage: Stage) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _LONGEST_BLOCK_S = 5.0
 _MOST = 1000  # jobs in one claim
+_MOST_BYTES = 64 * 1024  # of a body in the answer to a claim: a larger one is read by itself
 
 
 class Claimer:
@@ -163,12 +164,13 @@ class Claimer:
             *(queue, self._config.name, nonce),
             limit=min(room, _MOST),
             lease_ms=self._config.lease_ms,
+            most_bytes=_MOST_BYTES,
         )
 
     async def _send(self, commands: Sequence[Command[ClaimReply]]) -> list[ClaimReply | None]:
         """Return the answers; the first is insisted on, since it may have taken jobs."""
         started = time.monotonic()
-        answers = await self._link.run_together(commands)
+        answers: list[ClaimReply | None] = await self._link.run_together(commands)
         if answers[0] is None:
             [answers[0]] = await self._link.insist(
                 commands[:1], self._stopping.is_set, refusable=True
@@ -176,7 +178,22 @@ class Claimer:
         self._refused = self._refused or None in answers
         if answers[0] is not None:
             self._link.stats.claim.add(time.monotonic() - started)
-        return answers
+        return [answer and await self._completed(answer) for answer in answers]
+
+    async def _completed(self, answer: ClaimReply) -> ClaimReply | None:
+        """Return the answer with its large bodies; None when Redis is away meanwhile.
+
+        Then the same claim is sent once more: it gives what this worker still holds by then.
+        """
+        if not answer.apart:
+            return answer
+        queue, nonce = answer.jobs[0].queue, answer.jobs[0].token.rpartition("/")[2]
+        try:
+            bodies = await self._link.run(self._store.bodies(queue, answer.apart))
+        except ForqError:
+            self._open[queue], self._refused = nonce, True
+            return None
+        return answer.completed(bodies)
 
     def _take(self, queue: str, answer: ClaimReply | None) -> bool:
         """Note what an answer says, and pass its jobs on; return whether there are any."""
@@ -229,6 +246,9 @@ class Claimer:
         if answer is None:
             return self._config.queues
         del self._open[queue]
+        answer = await self._completed(answer)
+        if answer is None:
+            return self._config.queues
         self.more = answer.more
         self._take(queue, answer)
         return self._next()

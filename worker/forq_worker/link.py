@@ -67,11 +67,12 @@ class Link:
         until: Callable[[], bool],
         *,
         refusable: bool = False,
+        optional: int = 0,
     ) -> list[Any] | None:
         """Run a pipeline until all its commands have answered; None when `until` said to stop.
 
         When it is `refusable`, that Redis will not (keys are spoilt) is an answer too: None in the
-        place of that command's.
+        place of that command's. Of the first `optional` commands any error is such an answer.
         """
         answers: dict[int, Any] = {}
         pause = _FIRST_PAUSE
@@ -81,6 +82,9 @@ class Link:
                 replies = await self.runner.run_many([commands[at] for at in missing])
             except ForqError as error:
                 replies = [error]
+            else:
+                tries = sum(at < optional for at in missing)
+                replies[:tries] = [_or_none(reply) for reply in replies[:tries]]
             if refusable:
                 replies = [self._without_refusal(reply) for reply in replies]
             answers |= {
@@ -146,6 +150,10 @@ class Link:
             self.is_up = True
             away = time.monotonic() - self._since
             self._log.info(f"Redis answers again, after {away:.1f} s")
+
+
+def _or_none(reply: Any) -> Any:
+    return None if isinstance(reply, Exception) else reply
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -73,7 +73,7 @@ class Renewer:
             self._store.extend(
                 chunk[0].claimed.queue,
                 self._config.name,
-                [(held.claimed.key, held.claimed.token) for held in chunk],
+                [held.claimed.pair for held in chunk],
                 lease_ms=self._config.lease_ms,
                 progress={h.claimed.key: h.progress for h in chunk if h.progress != h.said},
             )

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from forq.errors import ForqError
-from forq.records import Verdict
+from forq.records import SettleReply, Verdict
 from forq.store.outcomes import Outcome, pack, sample
 from forq.wire import unpack_body
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from forq.records import Settlement, SettleReply
+    from forq.records import Settlement
     from forq.store import Store
     from forq.store.command import Command
     from forq_worker.config import WorkerConfig
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from forq_worker.reporter import Reporter
 
 _MOST = 500  # reports in one command
+_MOST_BYTES = 4 * 1024 * 1024  # of ends in one round trip, which has to be over in time
+_LARGE = 64 * 1024  # an end above so many bytes is sent by itself, beside the report
 _ENOUGH = 8  # with jobs waiting, so many make it worth a round trip
 _PATIENCE_S = 0.008  # but none waits longer than this
 _POSTPONED_S = 2.0  # for a queue that takes no reports, since its keys are spoilt
@@ -42,6 +44,18 @@ class Entry(NamedTuple):
     held: Held
     settlement: Settlement | None
     tally: Tally | None
+    whole: bool = False  # its end goes with the report, whatever its size
+
+    @property
+    def size(self) -> int:
+        """The size of its end, bytes."""
+        return len(self.settlement.end) if self.settlement is not None else 0
+
+    @property
+    def apart(self) -> bool:
+        """Whether its end is sent by itself."""
+        kept = self.settlement is not None and self.settlement.ttl_ms != 0
+        return kept and self.size > _LARGE and not self.whole
 
 
 class Settler:
@@ -89,13 +103,27 @@ class Settler:
             if len(self._pending) < _ENOUGH and self.is_flowing():
                 await asyncio.sleep(_PATIENCE_S)
             self._news.clear()
-            entries, self._pending = self._pending, []
+            entries = self._next()
             self._in_flight = True
             try:
                 await self._report(entries)
             finally:
                 self._in_flight = False
             self.on_settled()
+
+    def _next(self) -> list[Entry]:
+        """Take the reports that go next: all, but of large ones no more than arrive in time."""
+        size = number = 0
+        for number, entry in enumerate(self._pending):
+            size += entry.size
+            if number and size > _MOST_BYTES:
+                break
+        else:
+            number += 1
+        entries, self._pending = self._pending[:number], self._pending[number:]
+        if self._pending:
+            self._news.set()
+        return entries
 
     async def _report(self, entries: list[Entry]) -> None:
         chunks = [
@@ -104,16 +132,29 @@ class Settler:
             for at in range(0, len(chunk), _MOST)
         ]
         started = time.monotonic()
+        ends = [
+            self._store.set_apart(entry.held.claimed.queue, entry.settlement)
+            for entry in entries
+            if entry.apart and entry.settlement is not None
+        ]
         replies = await self._link.insist(
-            [self._command(chunk) for chunk in chunks], lambda: self.give_up, refusable=True
+            [*ends, *(self._command(chunk) for chunk in chunks)],
+            lambda: self.give_up,
+            refusable=True,
+            optional=len(ends),
         )
         if replies is not None:
             self._link.stats.settle.add(time.monotonic() - started)
+            replies = replies[len(ends) :]
         for chunk, answers in zip(chunks, replies or [()] * len(chunks), strict=True):
             if answers is None:
                 self._postpone(chunk)
                 continue
             for entry, reply in zip(chunk, answers or [None] * len(chunk), strict=True):
+                if reply is SettleReply.UNSENT:
+                    self._pending.append(entry._replace(whole=True))
+                    self._news.set()
+                    continue
                 self._ledger.drop(entry.held)
                 if self.reporter is not None:
                     self.reporter.reported(entry, reply)
@@ -140,15 +181,15 @@ class Settler:
                 keep_failed=self._config.keep_failed,
                 max_recoveries=self._config.max_recoveries,
                 outcomes=_outcomes(chunk),
+                apart={entry.held.claimed.pair for entry in chunk if entry.apart},
             )
-        pairs = [(entry.held.claimed.key, entry.held.claimed.token) for entry in chunk]
-        return self._store.hand_back(queue, worker, pairs)
+        return self._store.hand_back(queue, worker, [entry.held.claimed.pair for entry in chunk])
 
 
 def _outcomes(chunk: list[Entry]) -> bytes:
     """Pack how these tries ended, before it is known which reports Redis accepts: nearly all."""
     found: list[Outcome] = []
-    for held, settlement, tally in sample(chunk):
+    for held, settlement, tally, _ in sample(chunk):
         if settlement is not None and settlement.verdict not in _NO_OUTCOME:
             function, error = (tally.function, tally.exception) if tally else ("", "")
             function = function or _function(held.claimed.body)

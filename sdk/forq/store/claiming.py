@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forq.records import ClaimReply, Recovered, Renewal
+from forq.store.command import Argument, Command
 from forq.store.keys import check_worker
 from forq.store.layout import KEPT_MS, MAX_RECOVERIES, Layout
 from forq.store.replies import claim_reply, claimed, renewals
@@ -12,24 +13,37 @@ from forq.store.replies import claim_reply, claimed, renewals
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from forq.store.command import Argument, Command
-
 
 class Claiming(Layout):
     """What a worker does to get and keep jobs."""
 
-    def claim(
-        self, queue: str, worker: str, nonce: str, *, limit: int, lease_ms: int
+    def claim(  # noqa: PLR0913 - keywords; the contract of one transition
+        self,
+        queue: str,
+        worker: str,
+        nonce: str,
+        *,
+        limit: int,
+        lease_ms: int,
+        most_bytes: int = 0,
     ) -> Command[ClaimReply]:
         """Take up to `limit` jobs (1,000 at most) under a lease.
 
         First makes due jobs ready and cancels those whose ttl ran out, 1,000 at most. The same
         `worker` and `nonce` again get the same answer, less what was settled since. A job whose
         lease was lost before comes alone.
+
+        Bodies above `most_bytes` are left out, unless it is 0 (of those above 64 KiB the size is
+        known; others come in any case): ask for them by `bodies`, which is faster for Redis.
         """
         token = f"{check_worker(worker)}/{nonce}"
-        args = (worker, nonce, limit, lease_ms, KEPT_MS)
+        args = (worker, nonce, limit, lease_ms, KEPT_MS, most_bytes)
         return self._script("claim", queue, args, lambda reply: claim_reply(queue, token, reply))
+
+    def bodies(self, queue: str, keys: Sequence[str]) -> Command[tuple[bytes, ...]]:
+        """Return the bodies of jobs, empty for one that is gone."""
+        names = (self.keys(queue).body(key) for key in keys)
+        return Command("", (), ("MGET", *names), lambda reply: tuple(body or b"" for body in reply))
 
     def extend(
         self,

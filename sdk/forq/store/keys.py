@@ -104,6 +104,10 @@ class Keys(NamedTuple):
         """Return the key of a job's result or failure."""
         return f"{self.prefix}end:{key}"
 
+    def apart(self, key: str, token: str) -> str:
+        """Return the key of an end that its worker has yet to report."""
+        return f"{self.prefix}apart:{key}:{token}"
+
     def tries(self, key: str) -> str:
         """Return the key of the failures of a job's tries."""
         return f"{self.prefix}tries:{key}"

@@ -48,7 +48,7 @@ def claimed(queue: str, token: str, now: int, flat: Sequence[Any]) -> tuple[Clai
             queue=queue,
             key=text(flat[i]),
             token=token,
-            body=flat[i + 1],
+            body=flat[i + 1] or b"",
             attempt=int(flat[i + 2]),
             recoveries=int(flat[i + 3]),
             enqueued_ms=int(flat[i + 4]),
@@ -62,8 +62,10 @@ def claimed(queue: str, token: str, now: int, flat: Sequence[Any]) -> tuple[Clai
 def claim_reply(queue: str, token: str, reply: Sequence[Any]) -> ClaimReply:
     """Read the reply of claim."""
     more, next_due, draining, paused, now = (int(number) for number in reply[:5])
+    flat = reply[5:]
     return ClaimReply(
-        jobs=claimed(queue, token, now, reply[5:]),
+        jobs=claimed(queue, token, now, flat),
+        apart=tuple(text(flat[i]) for i in range(0, len(flat), _JOB_WIDTH) if flat[i + 1] is None),
         more=bool(more),
         next_due_ms=next_due,
         draining=bool(draining),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forq.records import Settlement, SettleReply
+from forq.store.command import Argument, Command
 from forq.store.keys import check_worker
 from forq.store.layout import KEEP_FAILED, KEPT_MS, MAX_RECOVERIES, Layout
-from forq.store.replies import text
+from forq.store.replies import nothing, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from forq.store.command import Argument, Command
+_APART_MS = 600_000
 
 
 class Settling(Layout):
@@ -27,6 +28,7 @@ class Settling(Layout):
         keep_failed: int = KEEP_FAILED,
         max_recoveries: int = MAX_RECOVERIES,
         outcomes: bytes = b"",
+        apart: Collection[tuple[str, str]] = (),
     ) -> Command[tuple[SettleReply, ...]]:
         """Report what became of jobs; drops at most twice as many that are past their time.
 
@@ -36,15 +38,27 @@ class Settling(Layout):
 
         `outcomes` is what to tell ``Store.outcomes`` of these jobs, as packed by
         :func:`forq.store.outcomes.pack`; it is told when any of the jobs is settled by this call.
+
+        `apart` are the (key, token) of jobs whose ends :meth:`set_apart` has written before.
         """
         check_worker(worker)
         args: list[Argument] = [keep_failed, max_recoveries, KEPT_MS, outcomes]
         for one in settlements:
+            elsewhere = (one.key, one.token) in apart
             args += (
-                one.key, one.token, one.verdict.value, one.end, one.ttl_ms,
-                one.error, one.cause, one.delay_ms, one.run_ms,
+                one.key, one.token, one.verdict.value, b"" if elsewhere else one.end, one.ttl_ms,
+                one.error, one.cause, one.delay_ms, one.run_ms, int(elsewhere),
             )  # fmt: skip
         return self._script("settle", queue, args, _settle_replies)
+
+    def set_apart(self, queue: str, one: Settlement) -> Command[None]:
+        """Write an end where `settle` finds it: a large one passes through no script then.
+
+        It becomes the job's end by that, if the token is still the job's; else it is gone in ten
+        minutes at the latest.
+        """
+        name = self.keys(queue).apart(one.key, one.token)
+        return Command("", (), ("SET", name, one.end, "PX", _APART_MS), nothing)
 
     def hand_back(
         self, queue: str, worker: str, pairs: Sequence[tuple[str, str]]

@@ -7,11 +7,13 @@
 -- ARGV[3] at most this many jobs; fewer where their bodies are large, but one
 -- ARGV[4] the lease, ms
 -- ARGV[5] how long expired jobs are kept, ms
+-- ARGV[6] bodies above so many bytes are left where they are, null here; 0: none
 -- Returns {more, ms to the next due job or -1, draining, paused, claimed at, then for each job: key, body,
 --   attempt, recoveries, enqueued, blocked since}
 
 local worker, token = ARGV[1], ARGV[1] .. "/" .. ARGV[2]
 local limit, lease, kept = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local most = tonumber(ARGV[6])
 local MOST_BYTES, PIECE = 4 * 1024 * 1024, 32
 local bad = open(
   { READY, RUNNING, SCHEDULED, CANCELED, EXPIRING, CORRUPT, WAKE, DRAINING },
@@ -26,7 +28,7 @@ reply[3] = draining and 1 or 0
 
 local function give(key, body, fields, attempt)
   local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3] = key, body, attempt
+  reply[n + 1], reply[n + 2], reply[n + 3] = key, body ~= true and body, attempt
   reply[n + 4], reply[n + 5] = number(fields[3], 0), number(fields[4], 0)
   reply[n + 6] = number(fields[6], 0)
 end
@@ -71,11 +73,12 @@ local function turn_over()
   commit()
 end
 
--- The jobs at the head that may go together: one whose lease was lost before goes alone.
+-- The jobs at the head that may go together: one whose lease was lost before goes alone. No more
+-- are read than their bodies leave room for, as far as their sizes are known.
 local function choose()
-  local chosen = {}
+  local chosen, bytes = {}, 0
   for _, key in ipairs(call("ZRANGE", READY, 0, math.min(limit, CHUNK) - 1)) do
-    local fields = read(key, "s", "a", "l", "e", "d", "b", "u", "w")
+    local fields = read(key, "s", "a", "l", "e", "d", "b", "u", "w", "v")
     if not fields or fields[1] ~= "queued" or not tonumber(fields[4] or "") then
       set_aside(key, READY)
     elseif fields[7] and number(fields[7], 0) <= NOW then
@@ -86,19 +89,35 @@ local function choose()
       if #chosen == 0 then chosen[1] = { key, fields } end
       break
     end
+    if fields and fields[9] then
+      bytes = bytes + number(fields[9], 0)
+      if bytes >= MOST_BYTES then break end
+    end
   end
   return chosen
 end
 
--- Their bodies; of the last ones none, where that would make the answer so large that it may not
--- arrive in time: who claims would ask again, for ever, while the leases run out.
+-- How large a body is that is left where it is, since its way through Lua takes as long as all
+-- the rest of a claim. The field is there only where a body is large.
+local function apart(size)
+  return size and most > 0 and number(size, 0) > most and number(size, 0)
+end
+
+-- Their bodies; true for one that is left where it is, false for one that is not there. Of the last
+-- ones none, where that would make the answer so large that it may not arrive in time: who claims
+-- would ask again, for ever, while the leases run out.
 local function bodies_of(chosen)
   local bodies, bytes = {}, 0
   for first = 1, #chosen, PIECE do
-    local keys = {}
-    for i = first, math.min(first + PIECE - 1, #chosen) do keys[#keys + 1] = BODY .. chosen[i][1] end
-    for _, body in ipairs(call("MGET", unpack(keys))) do
-      bytes = bytes + (body and #body or 0)
+    local keys, last = {}, math.min(first + PIECE - 1, #chosen)
+    for i = first, last do
+      keys[#keys + 1] = apart(chosen[i][2][9]) and P or BODY .. chosen[i][1]
+    end
+    local found = call("MGET", unpack(keys))
+    for i = first, last do
+      local size, body = apart(chosen[i][2][9]), found[i - first + 1]
+      if size then body = call("EXISTS", BODY .. chosen[i][1]) == 1 end
+      bytes = bytes + (size or body and #body or 0)
       if bytes > MOST_BYTES and #bodies > 0 then return bodies end
       bodies[#bodies + 1] = body
     end
@@ -146,8 +165,8 @@ local function repeat_answer(memo)
   for key in memo:gmatch("%S+") do keys[#keys + 1] = key end
   reply[5] = tonumber(keys[2])
   for i = 3, #keys do
-    local fields = read(keys[i], "s", "a", "l", "e", "t", "b")
-    local body = fields and call("MGET", BODY .. keys[i])[1]
+    local fields = read(keys[i], "s", "a", "l", "e", "t", "b", "v")
+    local body = fields and (apart(fields[7]) and true or call("MGET", BODY .. keys[i])[1])
     if body and fields[1] == "running" and fields[5] == token then
       give(keys[i], body, fields, number(fields[2], 1))
     end

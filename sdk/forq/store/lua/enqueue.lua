@@ -73,6 +73,7 @@ end
 many("MSET", nil, bodies)
 for _, i in ipairs(jobs) do
   local key, nonce, options = ARGV[i], ARGV[i + 1], ARGV[i + 3]
+  if #ARGV[i + 2] > LARGE then call("HSET", JOB .. key, "v", #ARGV[i + 2]) end
   if options == "" then
     call("HSET", JOB .. key, "s", "queued", "n", nonce, "e", NOW_TEXT)
     enqueue_key(key, 5, false)

@@ -24,6 +24,7 @@ local function enqueue_one()
   local now = string.format("%.0f", clock[1] * 1000 + math.floor(clock[2] / 1000))
   call("SET", P .. "body:" .. key, ARGV[3])
   call("HSET", job, "s", "queued", "n", ARGV[2], "e", now)
+  if #ARGV[3] > 65536 then call("HSET", job, "v", #ARGV[3]) end
   call("HSET", META, "seq", seq)
   return { "queued" }
 end

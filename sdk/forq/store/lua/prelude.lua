@@ -14,7 +14,7 @@ local READY, RUNNING, SCHEDULED = P .. "ready", P .. "running", P .. "scheduled"
 local SUCCEEDED, FAILED, CANCELED = P .. "succeeded", P .. "failed", P .. "canceled"
 local EXPIRING, CORRUPT, WAKE = P .. "expiring", P .. "corrupt", P .. "wake"
 local HELD, DRAINING, STATS = P .. "held", P .. "draining", P .. "stats"
-local OUTCOMES = P .. "outcomes"
+local OUTCOMES, APART = P .. "outcomes", P .. "apart:"
 local SETS = {
   scheduled = SCHEDULED, queued = READY, running = RUNNING,
   succeeded = SUCCEEDED, failed = FAILED, canceled = CANCELED,
@@ -25,6 +25,7 @@ local BAND = 2 ^ 46
 local CHUNK = 1000 -- unpack fails beyond about 8,000
 local TRIES_KEPT = 10
 local SHORT = 2048 -- an end up to so many bytes is told with the word that there is one
+local LARGE = 65536 -- of a body above so many bytes the size is in the job's hash
 local TINY = 64 -- an end up to so many bytes is kept in the job's hash, which stays compact by it
 local BOUNDS = {
   5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000, math.huge,

@@ -6,8 +6,11 @@
 -- ARGV[2] how many lost leases a job survives
 -- ARGV[3] how long a job is kept that ends otherwise than its settlement says, ms
 -- ARGV[4] a packed sample of these outcomes, for whoever watches how tries end lately; or ""
--- ARGV[5..13] for each job: key, token, verdict, end, ttl, error, cause, delay, run
--- Returns one word a job: settled, already, stale, missing, corrupt
+-- ARGV[5..14] for each job: key, token, verdict, end, ttl, error, cause, delay, run, apart
+--   apart 1: the end is large, and was written by itself, under a key with the token, where it does
+--   not have to pass through Lua
+-- Returns one word a job: settled, already, stale, missing, corrupt, unsent (there is no such end,
+--   nothing was changed)
 
 local bad = open(
   { READY, RUNNING, SCHEDULED, SUCCEEDED, FAILED, CANCELED, EXPIRING, CORRUPT, WAKE },
@@ -19,7 +22,11 @@ local keep, max_recoveries, kept = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumbe
 local replies, accepted, seen = {}, {}, {}
 local OUTCOMES_KEPT = 200 -- entries, and what else is in the oldest one's node
 
-for i = 5, #ARGV, 9 do
+local function apart(i)
+  return ARGV[i + 9] == "1" and APART .. ARGV[i] .. ":" .. ARGV[i + 1]
+end
+
+for i = 5, #ARGV, 10 do
   local key, token, n = ARGV[i], ARGV[i + 1], #replies + 1
   local fields = read(key, "s", "t", "z", "k", "w", "a", "l", "p", "b")
   if fields == nil then
@@ -32,16 +39,24 @@ for i = 5, #ARGV, 9 do
     replies[n] = "already"
   elseif fields[1] ~= "running" or fields[2] ~= token then
     replies[n] = "stale"
+  elseif apart(i) and call("EXISTS", apart(i)) == 0 then
+    replies[n] = "unsent"
   else
     replies[n] = "settled"
     seen[key] = true
     accepted[#accepted + 1] = { i, fields }
   end
+  doomed[#doomed + 1] = apart(i) or nil -- what is still there of it at the end
 end
 trim(2 * #replies, keep)
 
 local function end_job(i, state, ttl, cause, fields)
   finish(ARGV[i], state, ttl, cause, fields[5], ttl ~= 0 and ARGV[i + 3])
+  local key = END .. ARGV[i]
+  if apart(i) and ttl ~= 0 then
+    call("RENAME", apart(i), key)
+    if ttl > 0 then call("PEXPIRE", key, ttl) else call("PERSIST", key) end
+  end
 end
 
 -- Back to `ready` or `scheduled`; an attempt that the job's own code did not have is given back.
