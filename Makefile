@@ -40,7 +40,7 @@ test-newest: environment-newest ## Run the tests on the newest Python (NEWEST_PY
 
 e2e: ## Run the tests on Kubernetes, on the test cluster if it is up, else on one that ends with them
 	@$(PYTHON) .ci/environment.py $(VENV) dev
-	@$(CLUSTER) during $(BIN)/pytest -m e2e -p no:xdist -p no:cacheprovider --verbose --durations=10 $(ARGS)
+	@$(CLUSTER) during $(BIN)/python -m tests.e2e.session $(ARGS)
 
 faults: ## Kill, cut and corrupt, and count what is lost: nothing (ARGS="--long", docs/faults.md)
 	@$(PYTHON) .ci/environment.py $(VENV) faults

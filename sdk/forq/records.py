@@ -193,7 +193,7 @@ class SettleReply(StrEnum):
     STALE = "stale"  # the job has another token now: nothing changed
     MISSING = "missing"  # the job is gone: nothing changed
     CORRUPT = "corrupt"  # its keys could not be read: moved aside, nothing else changed
-    UNSENT = "unsent"  # its end, said to be apart, is not there: nothing changed; send it along
+    UNSENT = "unsent"  # its end, said to be apart, could not be taken: nothing changed; send it
 
 
 class JobRecord(NamedTuple):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.cluster.flavours import Flavour
 
 # A machine that never had a cluster builds one first.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(3600)]
 
 SPACE = f"test-cluster-{secrets.token_hex(3)}"
 LIMIT = 64 * 1024 * 1024

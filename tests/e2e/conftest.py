@@ -5,6 +5,7 @@ How to write such a test is told in docs/test-cluster.md.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from pathlib import Path
@@ -96,7 +97,8 @@ def operator(request: pytest.FixtureRequest) -> Iterator[release.Operator]:
             yield operator
         return
     request.getfixturevalue("load")(release.IMAGE)
-    with release.installed() as operator:
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    with release.shared(session) if session else release.installed() as operator:
         yield operator
 
 

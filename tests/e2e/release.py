@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster import kube
 from tests.cluster.kube import kubectl
-from tests.cluster.programs import attempt, run
+from tests.cluster.places import LOCK, STATE
+from tests.cluster.programs import alone, attempt, run
 from tests.e2e.space import Space, answer, is_ready
 from tests.e2e.waiting import wait_until
 
@@ -95,18 +97,45 @@ def apply_crd() -> None:
 @contextmanager
 def installed(replicas: int = 2) -> Iterator[Operator]:
     """Install forq; take the operator away at the end. The CRD stays, and so do pools."""
-    apply_crd()
-    space, operator = Space(NAMESPACE), Operator(replicas)
-    _uninstall()  # what a session that was killed left: it may run an older image
-    space.create()
+    operator = Operator(replicas)
     try:
-        _install(replicas, {})
-        _await(operator)
+        _begin(operator)
         yield operator
     finally:
-        _uninstall()
-        space.remove()
-        wait_until(space.gone, 120, f"the namespace {NAMESPACE} is gone")
+        _end(operator)
+
+
+@contextmanager
+def shared(session: str, replicas: int = 2) -> Iterator[Operator]:
+    """Do so for several processes of one session: the first one installs, the last one ends it."""
+    operator, users = Operator(replicas), STATE / f"operator-of-{session}"
+    me = users / str(os.getpid())
+    with alone(LOCK, "installing the operator"):
+        users.mkdir(exist_ok=True)
+        if not any(users.iterdir()):
+            _begin(operator)
+        me.touch()
+    try:
+        yield operator
+    finally:
+        with alone(LOCK, "taking the operator away"):
+            me.unlink()
+            if not any(users.iterdir()):
+                _end(operator)
+
+
+def _begin(operator: Operator) -> None:
+    apply_crd()
+    _uninstall()  # what a session that was killed left: it may run an older image
+    operator.space.create()
+    _install(operator.wanted, {})
+    _await(operator)
+
+
+def _end(operator: Operator) -> None:
+    _uninstall()
+    operator.space.remove()
+    wait_until(operator.space.gone, 120, f"the namespace {NAMESPACE} is gone")
 
 
 @contextmanager

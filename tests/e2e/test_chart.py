@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.space import Space
 
+pytestmark = pytest.mark.alone
+
 CRD = "workerpools.forq.dev"
 NAME = "another"
 

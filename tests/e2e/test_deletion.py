@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.e2e.redises import Redis
     from tests.e2e.release import Operator
 
+pytestmark = pytest.mark.alone
+
 KINDS = ("deployment", "replicaset", "poddisruptionbudget", "pod")
 CRD = "workerpools.forq.dev"
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     Replicas = list[workbench.Replica]
 
+pytestmark = pytest.mark.alone
+
 AT_ONCE = {"scaleDown": {"stabilizationWindowSeconds": 0}}
 #: The Lease lasts eight seconds, and whoever waits for it looks each second.
 TAKEN_OVER_S = 15

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tests.e2e.redises import Redis
     from tests.e2e.space import Space
 
+pytestmark = pytest.mark.alone
+
 #: The numbers of pools that are compared; FORQ_E2E_POOLS="100 500" is the long form.
 SIZES = tuple(int(word) for word in os.environ.get("FORQ_E2E_POOLS", "25 100").split())
 _WINDOW_S = 12.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.e2e.redises import Redis
     from tests.e2e.space import Space
 
-pytestmark = pytest.mark.usefixtures("operator")
+pytestmark = [pytest.mark.alone, pytest.mark.usefixtures("operator")]
 
 AT_ONCE = {"scaleDown": {"stabilizationWindowSeconds": 0}}
 LEASE_S = 10

@@ -8,6 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from forq import State, call
 from tests.cluster import kube
 from tests.e2e import jobs
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from tests.e2e.redises import Redis
     from tests.e2e.release import Operator
     from tests.e2e.space import Space
+
+pytestmark = pytest.mark.alone
 
 AT_ONCE = {"scaleDown": {"stabilizationWindowSeconds": 0}}
 TRIES = 20

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tests.e2e.release import Operator
     from tests.e2e.space import Space
 
+pytestmark = pytest.mark.alone
+
 STORM_S = float(os.environ.get("FORQ_E2E_STORM_S", "75"))
 PODS, SLOTS, LEASE_S = 4, 2, 5
 #: A job each so many seconds, of so many: about half of what the pods can do.

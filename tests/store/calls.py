@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from forq.records import NewJob, Settlement, State, Verdict
 from forq.store.outcomes import Outcome, pack
-from tests.store.scene import HOUR, LEASE
+from tests.store.scene import HOUR, LEASE, LONG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def fill(scene: Scene) -> dict[str, Claimed]:
 
 def _settle(scene: Scene, held: dict[str, Claimed], *verdicts: Verdict) -> Command[Any]:
     settlements = [
-        Settlement(job.key, job.token, verdict, b"end", HOUR, b"try", "exception", delay_ms=HOUR)
+        Settlement(job.key, job.token, verdict, LONG, HOUR, b"try", "exception", delay_ms=HOUR)
         for job, verdict in zip(held.values(), verdicts, strict=False)
     ]
     ended = pack([Outcome(job.key, "app:send", "exception") for job in held.values()])

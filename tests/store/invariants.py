@@ -46,7 +46,9 @@ def assert_consistent(redis: Any, queue: str, namespace: str = "forq") -> None:
     for part, keys in parts.items():
         lost = keys - places.keys() - corrupt
         assert not lost, f"{part} of {lost} is in no state set"
-    for key in parts["end"] - corrupt:
+    short = {key for key, fields in jobs.items() if "r" in fields}
+    assert not parts["end"] & short, f"two ends: {parts['end'] & short}"
+    for key in (parts["end"] | short) - corrupt:
         assert places[key][0] in _FINISHED, f"{key} has an end and is in {places[key]}"
 
     _assert_totals(stats, places)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from forq.records import Claimed, ClaimReply, Settlement, SettleReply, Verdict
 from tests.store.scene import HOUR, LEASE, LONG
 
@@ -77,13 +75,12 @@ def _are_apart(scene: Scene) -> list[str]:
     return [name.decode() for name in scene.redis.keys(scene.keys.apart("*", "*"))]
 
 
-@pytest.mark.parametrize("verdict", [Verdict.SUCCEEDED, Verdict.FAILED, Verdict.CANCELED])
-def test_an_end_that_was_written_apart_becomes_the_jobs_end(scene: Scene, verdict: Verdict) -> None:
+def test_an_end_that_was_written_apart_becomes_the_jobs_end(scene: Scene) -> None:
     job = scene.running("a")
-    assert _settle_apart(scene, job, verdict) is SettleReply.SETTLED
+    assert _settle_apart(scene, job) is SettleReply.SETTLED
     assert scene.get("a").end == LONG
     assert 600_000 < scene.redis.pttl(scene.keys.end("a")) <= HOUR
-    assert _settle_apart(scene, job, verdict) is SettleReply.ALREADY
+    assert _settle_apart(scene, job) is SettleReply.ALREADY
     assert scene.get("a").end == LONG
     assert not _are_apart(scene)
 
@@ -93,6 +90,13 @@ def test_an_end_that_was_written_apart_is_kept_for_ever_or_not_at_all(scene: Sce
         assert _settle_apart(scene, scene.running(key), ttl_ms=ttl_ms) is SettleReply.SETTLED
     assert scene.redis.pttl(scene.keys.end("a")) == -1
     assert not scene.redis.exists(scene.keys.end("b"))
+    assert not _are_apart(scene)
+
+
+def test_only_a_success_finds_its_end_apart(scene: Scene) -> None:
+    for key, verdict in (("a", Verdict.FAILED), ("b", Verdict.LOST), ("c", Verdict.RETRY)):
+        assert _settle_apart(scene, scene.running(key), verdict) is SettleReply.UNSENT
+        assert scene.places(key) == ["running"]
     assert not _are_apart(scene)
 
 
@@ -122,10 +126,14 @@ def test_an_end_apart_of_another_claim_changes_nothing(scene: Scene) -> None:
     assert scene.get("a").end == b"fresh" * 20
 
 
-def test_an_end_apart_of_a_job_that_somebody_canceled_goes(scene: Scene) -> None:
-    job = scene.running("a")
-    scene.cancel("a")
-    assert _settle_apart(scene, job, Verdict.LOST) is SettleReply.SETTLED
-    assert scene.places("a") == ["canceled"]
-    assert scene.get("a").end == b""
-    assert not _are_apart(scene)
+def test_a_report_with_ends_apart_and_others_settles_all_of_them(scene: Scene) -> None:
+    first, second, third = (scene.running(key) for key in ("a", "b", "c"))
+    ends = [Settlement(job.key, job.token, Verdict.SUCCEEDED, LONG, HOUR) for job in (first, third)]
+    scene.run(scene.store.set_apart(scene.queue, ends[0]))
+    other = Settlement(second.key, second.token, Verdict.FAILED, b"why", HOUR, b"try", "exception")
+    pairs = {first.pair, third.pair}
+    settle = scene.store.settle(scene.queue, "w1", [ends[0], other, ends[1]], apart=pairs)
+    replies = scene.run(settle)
+    assert replies == (SettleReply.SETTLED, SettleReply.SETTLED, SettleReply.UNSENT)
+    assert (scene.get("a").end, scene.get("b").end) == (LONG, b"why")
+    assert scene.places("c") == ["running"]

@@ -18,7 +18,7 @@ from forq.errors import JobNotFound
 from forq.records import Claimed, NewJob, Settlement, SettleReply, State, Verdict
 from forq.store.connect import connect
 from tests.store.invariants import assert_consistent
-from tests.store.scene import HOUR, LEASE, Scene
+from tests.store.scene import HOUR, LEASE, LONG, Scene
 
 if TYPE_CHECKING:
     from forq.embedded import EmbeddedRedis
@@ -144,10 +144,15 @@ class Life(RuleBasedStateMachine):
         if not self.held:
             return
         job = data.draw(st.sampled_from(self.held))
-        one = Settlement(job.key, job.token, verdict, b"end", HOUR, b"try", "exception", delay)
+        end = data.draw(st.sampled_from([b"end", LONG]))
+        one = Settlement(job.key, job.token, verdict, end, HOUR, b"try", "exception", delay)
         if verdict in {Verdict.SUCCEEDED, Verdict.CANCELED}:
             one = one._replace(error=b"", cause="")
-        command = self.scene.store.settle(self.scene.queue, "w1", [one])
+        apart = verdict is Verdict.SUCCEEDED and data.draw(st.booleans())
+        if apart:
+            self.runner.run(self.scene.store.set_apart(self.scene.queue, one))
+        pairs = {job.pair} if apart else ()
+        command = self.scene.store.settle(self.scene.queue, "w1", [one], apart=pairs)
         [first] = self.runner.run(command)
         [second] = self.runner.run(command)
         assert second is not SettleReply.SETTLED

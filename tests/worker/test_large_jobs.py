@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis import Redis
 
-from forq import Client, Queue, call
+from forq import Client, Handle, Queue, call
 from tests.store.cutting_proxy import Cut, CuttingProxy, Pair, Proxy
 from tests.worker import coros, jobs
 from tests.worker.conftest import eventually
@@ -76,22 +76,41 @@ def test_a_large_result_gets_through_while_redis_has_no_memory(
 
 
 class _NoBodies(Proxy):
-    """Cuts connections on which somebody asks for bodies, while `cut` is set."""
+    """Cuts connections on which somebody asks for bodies, while `cut` is set.
+
+    When `all_goes` is set, it passes nothing on from the first such question until `cut` is not.
+    """
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
         self.cut = threading.Event()
+        self.all_goes = False
         self.cuts = 0
 
     def request(self, pair: Pair, part: bytes) -> None:
-        if self.cut.is_set() and b"\r\nMGET\r\n" in part:
+        """Pass on what a client sent, or cut."""
+        asked = b"\r\nMGET\r\n" in part or (self.cuts and self.all_goes)
+        if self.cut.is_set() and asked:
             self.cuts += 1
             raise Cut
         super().request(pair, part)
 
 
-@pytest.mark.parametrize("queues", [["q"], ["p", "q"]])
-def test_a_job_whose_large_body_cannot_be_read_at_once_is_not_lost(
+def _large(client: Client, number: int = 3) -> list[Handle[int]]:
+    return Queue("q", client).enqueue_many(call(jobs.measure, b"x" * MB) for _ in range(number))
+
+
+def _once_and_unharmed(handles: list[Handle[int]]) -> bool:
+    assert [handle.result(10) for handle in handles] == [MB] * len(handles)
+    views = [handle.refresh() for handle in handles]
+    return {(view.attempt, view.recoveries) for view in views} == {(1, 0)}
+
+
+_QUEUES = pytest.mark.parametrize("queues", [["q"], ["p", "q"]], ids=["one queue", "two queues"])
+
+
+@_QUEUES
+def test_a_job_whose_large_body_cannot_be_read_goes_back(
     stage: Stage, start_redis: Any, queues: list[str]
 ) -> None:
     server = start_redis()
@@ -99,13 +118,10 @@ def test_a_job_whose_large_body_cannot_be_read_at_once_is_not_lost(
         _NoBodies(server.port) as proxy,
         Client(server.url, namespace=stage.namespace) as client,
     ):
-        queue = Queue("q", client)
         proxy.cut.set()
+        handles = _large(client)
         worker = stage.start(*queues, url=proxy.url)
-        handles = queue.enqueue_many(call(jobs.measure, b"x" * MB) for _ in range(3))
-        eventually(lambda: proxy.cuts > 1, 20, "tries to read the bodies")
-        assert client.counts("q").running > 0
-        # A worker that ends hands them back.
+        eventually(lambda: proxy.cuts > 2, 20, "tries to read the bodies")
         assert worker.stop() == 0
         assert (client.counts("q").running, client.counts("q").queued) == (0, 3)
         assert {handle.refresh().attempt for handle in handles} == {0}
@@ -113,9 +129,29 @@ def test_a_job_whose_large_body_cannot_be_read_at_once_is_not_lost(
         tried = proxy.cuts
         eventually(lambda: proxy.cuts > tried, 20, "the next worker's try")
         proxy.cut.clear()
-        assert [handle.result(10) for handle in handles] == [MB] * 3
-        views = [handle.refresh() for handle in handles]
-        assert {(view.attempt, view.recoveries) for view in views} == {(1, 0)}
+        assert _once_and_unharmed(handles)
+
+
+@_QUEUES
+@pytest.mark.parametrize("burst", [False, True], ids=["staying", "burst"])
+def test_a_redis_that_goes_before_a_large_body_is_read_costs_nothing(
+    stage: Stage, start_redis: Any, queues: list[str], burst: bool
+) -> None:
+    server = start_redis()
+    with (
+        _NoBodies(server.port) as proxy,
+        Client(server.url, namespace=stage.namespace) as client,
+    ):
+        proxy.all_goes = True
+        proxy.cut.set()
+        handles = _large(client)
+        worker = stage.start(*queues, *(["--burst"] if burst else []), url=proxy.url, lease=30)
+        eventually(lambda: proxy.cuts > 12, 30, "many tries to get anything")
+        assert client.counts("q").running > 0
+        proxy.cut.clear()
+        assert _once_and_unharmed(handles)
+        if burst:
+            assert worker.wait() == 0
 
 
 def test_the_rest_of_a_queue_goes_before_the_next_queue(stage: Stage) -> None:

@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING
 
 from forq.errors import ForqError
+from forq_worker import bodies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 _LONGEST_BLOCK_S = 5.0
 _MOST = 1000  # jobs in one claim
-_MOST_BYTES = 64 * 1024  # of a body in the answer to a claim: a larger one is read by itself
 
 
 class Claimer:
@@ -53,6 +53,7 @@ class Claimer:
         self._marked = set[str]()  # queues for which this worker is marked draining
         self._resting = True  # the last round found nothing
         self._refused = False  # and that because Redis did not let it look
+        self._hasty = False  # what the last round got it could not use: the next one waits a bit
         self._open: dict[str, str] = {}  # nonces of claims that may have run, or may yet
         self._woken = ""  # the queue whose marker the last wait took, until it is claimed from
         self.more = False  # the last claim left some
@@ -75,6 +76,9 @@ class Claimer:
         """Claim until stopped, or under --burst until the queues are empty."""
         queues: Sequence[str] = self._config.queues
         while not self._stopping.is_set():
+            if self._hasty:
+                self._hasty = False
+                await self._first(asyncio.sleep(random.uniform(0.1, 1.0)), 1.0)
             self._dispatcher.room.clear()
             if not self._dispatcher.capacity():
                 await self._pass_on()
@@ -85,7 +89,7 @@ class Claimer:
                 queues = self._next()
                 continue
             if self._config.burst and len(queues) == len(self._config.queues):
-                if self.is_empty() and not self._refused:
+                if self.is_empty() and not (self._refused or self.more):
                     break
                 await self._first(self._dispatcher.room.wait(), 0.05)
                 self._dispatcher.room.clear()
@@ -108,8 +112,10 @@ class Claimer:
             found = await self._claim_first(queues)
         else:  # the first one mostly has all that there is room for: spare Redis the others
             found = await self._claim_first(queues[:1])
-            if not (found and self.more):
+            first = self.more
+            if not (found and first):
                 found = await self._claim_first(queues[1:]) or found
+                self.more = self.more or first
         self._resting = not found
         return found
 
@@ -117,7 +123,7 @@ class Claimer:
         """Claim from the first queue and look at the others, in one call; then where jobs are."""
         if not queues or not self._has_room:
             return False
-        answers = await self._send(self._commands(queues))
+        answers = await self._send(queues)
         found = rest = False
         for at, queue in enumerate(queues):
             answer = answers[at]
@@ -125,11 +131,11 @@ class Claimer:
             # The rest of a queue goes before the next one.
             if at and wanted and not rest and self._has_room:
                 self._take(queue, answer)
-                [answer] = await self._send(self._commands([queue]))
+                [answer] = await self._send([queue])
                 answers[at] = answer
             if self._take(queue, answer):
                 found, rest = True, rest or bool(answer and answer.more)
-        self.more = any(answer is not None and answer.more for answer in answers)
+        self.more = any(answer and answer.more and not answer.draining for answer in answers)
         return found
 
     @property
@@ -139,7 +145,7 @@ class Claimer:
     async def _pass_on(self) -> None:
         """Leave to another worker what woke this one, which has no room any more."""
         if self._woken:
-            [answer] = await self._send(self._commands([self._woken], room=0))
+            [answer] = await self._send([self._woken], room=0)
             self._take(self._woken, answer)
 
     def _commands(
@@ -164,12 +170,14 @@ class Claimer:
             *(queue, self._config.name, nonce),
             limit=min(room, _MOST),
             lease_ms=self._config.lease_ms,
-            most_bytes=_MOST_BYTES,
+            most_bytes=bodies.MOST_BYTES,
         )
 
-    async def _send(self, commands: Sequence[Command[ClaimReply]]) -> list[ClaimReply | None]:
+    async def _send(
+        self, queues: Sequence[str], room: int | None = None
+    ) -> list[ClaimReply | None]:
         """Return the answers; the first is insisted on, since it may have taken jobs."""
-        started = time.monotonic()
+        started, commands = time.monotonic(), self._commands(queues, room)
         answers: list[ClaimReply | None] = await self._link.run_together(commands)
         if answers[0] is None:
             [answers[0]] = await self._link.insist(
@@ -178,22 +186,19 @@ class Claimer:
         self._refused = self._refused or None in answers
         if answers[0] is not None:
             self._link.stats.claim.add(time.monotonic() - started)
+        for queue, command, answer in zip(queues, commands, answers, strict=True):
+            if answer is None:  # it may have run
+                self._open[queue] = str(command.args[1])
         return [answer and await self._completed(answer) for answer in answers]
 
-    async def _completed(self, answer: ClaimReply) -> ClaimReply | None:
-        """Return the answer with its large bodies; None when Redis is away meanwhile.
-
-        Then the same claim is sent once more: it gives what this worker still holds by then.
-        """
-        if not answer.apart:
-            return answer
-        queue, nonce = answer.jobs[0].queue, answer.jobs[0].token.rpartition("/")[2]
-        try:
-            bodies = await self._link.run(self._store.bodies(queue, answer.apart))
-        except ForqError:
-            self._open[queue], self._refused = nonce, True
-            return None
-        return answer.completed(bodies)
+    async def _completed(self, answer: ClaimReply) -> ClaimReply:
+        """Return the answer with its large bodies; jobs for which there are none go back."""
+        within_s = self._config.lease_ms / 3000
+        answer, unread = await bodies.completed(answer, self._store, self._link, within_s=within_s)
+        if unread:
+            self._dispatcher.decline(unread)
+            self._refused = self._hasty = True
+        return answer
 
     def _take(self, queue: str, answer: ClaimReply | None) -> bool:
         """Note what an answer says, and pass its jobs on; return whether there are any."""
@@ -247,8 +252,6 @@ class Claimer:
             return self._config.queues
         del self._open[queue]
         answer = await self._completed(answer)
-        if answer is None:
-            return self._config.queues
         self.more = answer.more
         self._take(queue, answer)
         return self._next()

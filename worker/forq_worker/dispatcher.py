@@ -94,6 +94,11 @@ class Dispatcher:
             self.hand_back_all()
         self.pump()
 
+    def decline(self, jobs: Iterable[Claimed]) -> None:
+        """Give claimed jobs back that cannot be started here."""
+        for held in self._ledger.hold(jobs, time.monotonic()):
+            self._settler.hand_back(held)
+
     # -- sending ---------------------------------------------------------------------------
 
     def pump(self) -> None:

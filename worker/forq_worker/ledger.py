@@ -64,11 +64,17 @@ class Ledger:
 
     def add(self, jobs: Iterable[Claimed], now: float) -> None:
         """Take claimed jobs in, at the end of the backlog. `now` is monotonic, in seconds."""
+        self.backlog.extend(self.hold(jobs, now))
+
+    def hold(self, jobs: Iterable[Claimed], now: float) -> list[Held]:
+        """Take claimed jobs in, to be renewed, and leave them in no line."""
+        added = []
         for claimed in jobs:
             self._last += 1
             held = Held(claimed, self._last, now, claimed.claimed_ms - int(now * 1000))
             self.held[held.number] = held
-            self.backlog.append(held)
+            added.append(held)
+        return added
 
     def put_back(self, jobs: Iterable[Held], now: float) -> None:
         """Return jobs that did not start to the front of the backlog, under new numbers."""

@@ -54,8 +54,9 @@ class Entry(NamedTuple):
     @property
     def apart(self) -> bool:
         """Whether its end is sent by itself."""
-        kept = self.settlement is not None and self.settlement.ttl_ms != 0
-        return kept and self.size > _LARGE and not self.whole
+        one = self.settlement
+        success = one is not None and one.verdict is Verdict.SUCCEEDED and one.ttl_ms != 0
+        return success and self.size > _LARGE and not self.whole
 
 
 class Settler:
@@ -79,6 +80,11 @@ class Settler:
     def idle(self) -> bool:
         """Whether everything has been reported."""
         return not self._pending and not self._in_flight and not self._postponed
+
+    @property
+    def waiting(self) -> int:
+        """How many reports wait for those that are on their way."""
+        return len(self._pending)
 
     def is_stuck(self, queue: str) -> bool:
         """Whether reports on jobs of this queue wait for somebody to mend its keys."""

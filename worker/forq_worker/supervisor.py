@@ -185,9 +185,12 @@ class Supervisor:
             await self._news(0.01)
 
     async def _wait_for_reports(self) -> None:
-        deadline = time.monotonic() + _REPORT_S
+        """Wait until all is reported, as long as some of it is, now and then."""
+        deadline, left = time.monotonic() + _REPORT_S, self.settler.waiting
         while not self.settler.idle and time.monotonic() < deadline:
             await self._news(0.005)
+            if self.settler.waiting < left:
+                deadline, left = time.monotonic() + _REPORT_S, self.settler.waiting
         self.settler.give_up = True
 
     async def _news(self, longest: float) -> None:

@@ -84,6 +84,10 @@ def to_forq(error: BaseException, shown: str) -> ForqError:
     return mapped
 
 
+#: What Redis says instead of NOPERM of a command that a script calls.
+_IN_SCRIPT = "user executing the script can't"
+
+
 def is_final(error: BaseException) -> bool:
     """Say whether trying again is of no use: the server refused the user, or the command."""
     refused = isinstance(error, (foreign.AuthenticationError, foreign.NoPermissionError))
@@ -92,10 +96,10 @@ def is_final(error: BaseException) -> bool:
 
 def _refusal(error: BaseException, shown: str) -> ForqError | None:
     text = str(error)
-    if isinstance(error, foreign.NoPermissionError):
+    if isinstance(error, foreign.NoPermissionError) or _IN_SCRIPT in text:
         return RedisUnavailable(
             f"Redis at {shown} forbids this to the user of the URL (NOPERM: {text}): grant it by "
-            "ACL SETUSER; docs/security.md lists the commands and keys that forq uses"
+            "ACL SETUSER; docs/worker.md has a line with the commands and keys that forq uses"
         )
     if isinstance(error, foreign.AuthenticationError) or "WRONGPASS" in text or "NOAUTH" in text:
         missing = "authentication required" in text.lower()

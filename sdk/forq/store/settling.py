@@ -39,7 +39,8 @@ class Settling(Layout):
         `outcomes` is what to tell ``Store.outcomes`` of these jobs, as packed by
         :func:`forq.store.outcomes.pack`; it is told when any of the jobs is settled by this call.
 
-        `apart` are the (key, token) of jobs whose ends :meth:`set_apart` has written before.
+        `apart` are the (key, token) of jobs that succeeded and whose ends :meth:`set_apart` has
+        written before. Where such an end is not found the answer is UNSENT.
         """
         check_worker(worker)
         args: list[Argument] = [keep_failed, max_recoveries, KEPT_MS, outcomes]

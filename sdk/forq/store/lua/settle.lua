@@ -7,10 +7,10 @@
 -- ARGV[3] how long a job is kept that ends otherwise than its settlement says, ms
 -- ARGV[4] a packed sample of these outcomes, for whoever watches how tries end lately; or ""
 -- ARGV[5..14] for each job: key, token, verdict, end, ttl, error, cause, delay, run, apart
---   apart 1: the end is large, and was written by itself, under a key with the token, where it does
---   not have to pass through Lua
--- Returns one word a job: settled, already, stale, missing, corrupt, unsent (there is no such end,
---   nothing was changed)
+--   apart 1: the end of a success was written by itself, under a key with the token: a large one
+--   does not have to pass through Lua
+-- Returns one word a job: settled, already, stale, missing, corrupt, unsent (the end that is apart is
+--   not there, or may not be moved: nothing was changed)
 
 local bad = open(
   { READY, RUNNING, SCHEDULED, SUCCEEDED, FAILED, CANCELED, EXPIRING, CORRUPT, WAKE },
@@ -39,12 +39,12 @@ for i = 5, #ARGV, 10 do
     replies[n] = "already"
   elseif fields[1] ~= "running" or fields[2] ~= token then
     replies[n] = "stale"
-  elseif apart(i) and call("EXISTS", apart(i)) == 0 then
+  elseif apart(i) and (ARGV[i + 2] ~= "succeeded" or call("EXISTS", apart(i)) == 0) then
     replies[n] = "unsent"
   else
     replies[n] = "settled"
     seen[key] = true
-    accepted[#accepted + 1] = { i, fields }
+    accepted[#accepted + 1] = { i, fields, n }
   end
   doomed[#doomed + 1] = apart(i) or nil -- what is still there of it at the end
 end
@@ -52,11 +52,6 @@ trim(2 * #replies, keep)
 
 local function end_job(i, state, ttl, cause, fields)
   finish(ARGV[i], state, ttl, cause, fields[5], ttl ~= 0 and ARGV[i + 3])
-  local key = END .. ARGV[i]
-  if apart(i) and ttl ~= 0 then
-    call("RENAME", apart(i), key)
-    if ttl > 0 then call("PEXPIRE", key, ttl) else call("PERSIST", key) end
-  end
 end
 
 -- Back to `ready` or `scheduled`; an attempt that the job's own code did not have is given back.
@@ -88,9 +83,19 @@ local function again(i, fields, verdict)
   call("HSET", JOB .. key, unpack(changes))
 end
 
-begin()
-for _, pair in ipairs(accepted) do
-  local i, fields = pair[1], pair[2]
+-- Makes the end that is apart the job's; false where the user of Redis may not do that.
+local function moved(i, ttl)
+  if not apart(i) or ttl == 0 then return true end
+  if refused(try("RENAME", apart(i), END .. ARGV[i])) then return false end
+  if ttl > 0 then
+    try("PEXPIRE", END .. ARGV[i], ttl)
+  else
+    try("PERSIST", END .. ARGV[i])
+  end
+  return true
+end
+
+local function settle(i, fields)
   local key, verdict, ttl, cause = ARGV[i], ARGV[i + 2], tonumber(ARGV[i + 4]), ARGV[i + 6]
   local canceled = fields[4] and "canceled"
   leave(RUNNING, key)
@@ -118,10 +123,21 @@ for _, pair in ipairs(accepted) do
     again(i, fields, verdict)
   end
 end
+
+begin()
+local changed
+for _, one in ipairs(accepted) do
+  if moved(one[1], tonumber(ARGV[one[1] + 4])) then
+    changed = changed or one[1]
+    settle(one[1], one[2])
+  else
+    replies[one[3]] = "unsent"
+  end
+end
 commit()
 -- Nothing depends on this entry: whatever refuses it, the jobs are settled.
-if ARGV[4] ~= "" and #accepted > 0 then
-  local worker = ARGV[accepted[1][1] + 1]:match("^(.*)/") or ""
+if ARGV[4] ~= "" and changed then
+  local worker = ARGV[changed + 1]:match("^(.*)/") or ""
   try("XADD", OUTCOMES, "MAXLEN", "~", OUTCOMES_KEPT, "*", "w", worker, "o", ARGV[4])
 end
 return replies
