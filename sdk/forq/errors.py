@@ -59,7 +59,7 @@ class InvalidOption(ConfigurationError, TypeError):
 
 
 class UnsuitableRedis(ConfigurationError):
-    """The server is older than Redis 6.2, or evicts keys when its memory is full."""
+    """The server is older than Redis 6.2, evicts keys, or forbids scripts what they need."""
 
 
 class RedisUnavailable(ForqError, ConnectionError):

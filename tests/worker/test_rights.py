@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
-from forq import Client, Queue, RedisUnavailable, call
+from forq import Client, ForqError, Queue, call
 from tests.worker import jobs
 from tests.worker.conftest import ROOT, eventually
 
@@ -64,9 +64,9 @@ def test_what_a_user_lacks_is_told(stage: Stage, start_redis: Any) -> None:
         Redis(port=server.port) as raw,
         Client(_as_user(server.url), namespace=stage.namespace) as client,
     ):
-        for lacking in ("-zadd", "-evalsha"):
+        for lacking in ("-zadd", "-@scripting"):
             _set_user(raw, stage, lacking)
-            with pytest.raises(RedisUnavailable, match=r"NOPERM.*docs/worker\.md"):
+            with pytest.raises(ForqError, match=r"NOPERM.*docs/worker\.md"):
                 Queue("q", client).enqueue(jobs.add, 1, 1)
 
 

@@ -6,7 +6,14 @@ import re
 
 from redis import exceptions as foreign
 
-from forq.errors import ConfigurationError, ForqError, RedisFull, RedisUnavailable, SpoiltKeys
+from forq.errors import (
+    ConfigurationError,
+    ForqError,
+    RedisFull,
+    RedisUnavailable,
+    SpoiltKeys,
+    UnsuitableRedis,
+)
 
 #: What the redis client and the network raise when a server cannot be used.
 FOREIGN = (
@@ -84,8 +91,8 @@ def to_forq(error: BaseException, shown: str) -> ForqError:
     return mapped
 
 
-#: What Redis says instead of NOPERM of a command that a script calls.
-_IN_SCRIPT = "user executing the script can't"
+#: What Redis says instead of NOPERM of a command that a script calls: before Redis 7, and since.
+_IN_SCRIPT = re.compile("executing the script can't|ACL failure in script")
 
 
 def is_final(error: BaseException) -> bool:
@@ -96,8 +103,11 @@ def is_final(error: BaseException) -> bool:
 
 def _refusal(error: BaseException, shown: str) -> ForqError | None:
     text = str(error)
-    if isinstance(error, foreign.NoPermissionError) or _IN_SCRIPT in text:
-        return RedisUnavailable(
+    half_way = _IN_SCRIPT.search(text)
+    if half_way or isinstance(error, foreign.NoPermissionError):
+        # A script that ended half-way may not be repeated: it would find what it has written.
+        kind = UnsuitableRedis if half_way else RedisUnavailable
+        return kind(
             f"Redis at {shown} forbids this to the user of the URL (NOPERM: {text}): grant it by "
             "ACL SETUSER; docs/worker.md has a line with the commands and keys that forq uses"
         )
