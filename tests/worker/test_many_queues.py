@@ -49,3 +49,15 @@ def test_a_queue_whose_keys_are_spoilt_holds_up_no_other(
         assert "answers again" not in worker.log
         raw.delete(key)
         assert stage.queue(spoilt).enqueue(jobs.add, 1, 1).result(10) == 2
+
+
+@pytest.mark.parametrize("queues", [["q"], ["q", "other"]], ids=["one", "two"])
+def test_a_burst_goes_on_after_jobs_that_cannot_be_read(stage: Stage, queues: list[str]) -> None:
+    """A claim that sets all aside which it came upon gives none, and there are more."""
+    handles = [stage.queue().enqueue(jobs.add, n, 1) for n in range(12)]
+    with redis.Redis.from_url(stage.url) as raw:
+        for handle in handles[:8]:
+            raw.delete(f"{stage.namespace}:{{q}}:body:{handle.id.partition(':')[2]}")
+    stage.run(*queues, "-c", "1")
+    assert [handle.result(1) for handle in handles[8:]] == [9, 10, 11, 12]
+    assert stage.client.counts("q").corrupt == 8

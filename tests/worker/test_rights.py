@@ -48,6 +48,7 @@ def test_the_user_in_the_docs_can_do_all_that_is_needed(stage: Stage, start_redi
         assert [handle.result(10) for handle in handles] == [100_000] * 3
         large = queue.enqueue(jobs.inflate_when, "/", 100_000)
         assert len(large.result(10)) == 100_000
+        assert raw.info("commandstats")["cmdstat_rename"]["calls"] == 1, "it went by Lua"
         assert [each.name for each in client.workers()]
         failed = queue.enqueue(jobs.exit_hard, 3)
         assert failed.exception(10)
