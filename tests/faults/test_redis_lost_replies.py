@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from forq import AsyncQueue, Client, DuplicateJob, Queue, RedisUnavailable, call
 from tests.faults.redis_load import Load, Watch
 from tests.faults.redis_proxies import ReplyHolder, ReplyThief
+from tests.store.cutting_proxy import Cut, Pair
 from tests.worker import jobs
 from tests.worker.conftest import eventually
 
@@ -153,6 +155,51 @@ def test_of_a_claim_to_a_worker_that_is_stopped_meanwhile(
         jobs=len(waiting),
         replies_lost=proxy.stolen,
         lost=len(waiting) - len(done),
+        handed_back=held,
+    )
+
+
+class _GoneAfter(ReplyThief):
+    """After it has taken a reply away it passes nothing on, until it is `back`."""
+
+    def __init__(self, port: int, script: str, worth: Callable[[Any], bool]) -> None:
+        super().__init__(port, script, worth)
+        self.back = threading.Event()
+        self.refused = 0
+
+    def request(self, pair: Pair, part: bytes) -> None:
+        if self.stolen and not self.back.is_set():
+            self.refused += 1
+            raise Cut
+        super().request(pair, part)
+
+
+@pytest.mark.parametrize("queues", [["q"], ["p", "q"]], ids=["one queue", "two queues"])
+def test_of_a_claim_to_a_worker_that_is_stopped_while_redis_is_away(
+    stage: Stage, watch: Watch, book: Book, queues: list[str]
+) -> None:
+    """It gives back what it does not know to have, when Redis is there again in some seconds."""
+    port = int(stage.url.rpartition(":")[2].partition("/")[0])
+    with _GoneAfter(port, "claim", WORTH["claim"]) as proxy:
+        worker = stage.start(*queues, url=proxy.url, lease=60.0)
+        assert stage.queue().enqueue(jobs.add, 1, 1).result(20) == 2
+        proxy.arm()
+        waiting = stage.queue().enqueue_many([call(jobs.add, 1, n) for n in range(3)])
+        eventually(lambda: proxy.stolen == 1, 20, "a claim")
+        held = watch.stat("claimed") - 1
+        worker.kill(signal.SIGTERM)
+        before = proxy.refused
+        eventually(lambda: proxy.refused >= before + 3, 20, "tries of a worker that ends")
+        proxy.back.set()
+        assert worker.wait() == 0
+    assert watch.stat("handed_back") == held >= 1
+    assert watch.sizes("ready", "running") == [3, 0]
+    assert {job.refresh().attempt for job in waiting} == {0}
+    book.note(
+        FAULT,
+        f"of claim, Redis away, worker of {len(queues)} that ends",
+        jobs=len(waiting),
+        replies_lost=proxy.stolen,
         handed_back=held,
     )
 

@@ -10,6 +10,7 @@ import pytest
 import forq.store
 from forq.store import Store, scripts
 from forq.store.keys import Keys
+from forq.store.layout import LARGE
 
 FOLDER = Path(forq.store.__file__).parent
 LUA = sorted(FOLDER.glob("lua/*.lua"))
@@ -74,4 +75,6 @@ def test_the_scripts_name_the_keys_as_python_does() -> None:
     assert in_lua | {"meta"} == fixed | parts
     in_one = set(re.findall(r'P \.\. "([a-z:]+)"', scripts.source("enqueue_one")))
     assert len(in_one) > 4
+    assert f"local LARGE = {LARGE} " in prelude
+    assert f"#ARGV[3] > {LARGE} " in scripts.source("enqueue_one")
     assert in_one <= in_lua

@@ -59,6 +59,30 @@ def test_many_results_are_reported_in_pieces(stage: Stage, start_redis: Any) -> 
         assert {handle.refresh().recoveries for handle in handles} == {0}
 
 
+@pytest.mark.faults
+def test_a_worker_that_ends_reports_as_long_as_reports_get_through(
+    stage: Stage, start_redis: Any
+) -> None:
+    """18 MB take seven seconds here; none of its jobs may run again for that."""
+    server, number, size = start_redis(), 300, 60_000
+    with (
+        CuttingProxy(server.port, rate=2.5 * MB) as proxy,
+        Client(server.url, namespace=stage.namespace) as client,
+    ):
+        inflate = call(coros.inflate_when, stage.file("go"), size)
+        handles = Queue("q", client).enqueue_many([inflate] * number)
+        worker = stage.start("--isolation", "async", "-c", str(number), url=proxy.url, lease=60)
+        eventually(lambda: client.counts("q").running == number, 20, "the jobs")
+        proxy.refuse.set()
+        jobs.note(stage.file("go"))
+        eventually(lambda: len(stage.lines("go.done")) == number, 20, "the ends of the jobs")
+        worker.kill()
+        proxy.refuse.clear()
+        assert worker.wait(40) == 0
+        assert client.counts("q").succeeded == number
+        assert {len(handle.result(1)) for handle in handles} == {size}
+
+
 def test_a_large_result_gets_through_while_redis_has_no_memory(
     stage: Stage, start_redis: Any
 ) -> None:

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from forq.store import Store
     from forq_worker.link import Link
 
-#: Bodies above so many bytes are left out.
-MOST_BYTES = 64 * 1024
-
 
 async def completed(
     answer: ClaimReply, store: Store, link: Link, *, within_s: float

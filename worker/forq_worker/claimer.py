@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING
 
 from forq.errors import ForqError
+from forq.store.layout import LARGE
 from forq_worker import bodies
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _LONGEST_BLOCK_S = 5.0
 _MOST = 1000  # jobs in one claim
+_VOIDING_S = 5.0  # for a worker that ends to hear what its last claim took
 
 
 class Claimer:
@@ -148,19 +150,6 @@ class Claimer:
             [answer] = await self._send([self._woken], room=0)
             self._take(self._woken, answer)
 
-    def _commands(
-        self, queues: Sequence[str], room: int | None = None
-    ) -> list[Command[ClaimReply]]:
-        """Claim what there is room for from the first queue, nothing from the others.
-
-        A claim of nothing makes due jobs ready, and leaves a marker where something is to be had.
-        """
-        room = self._dispatcher.capacity() if room is None else room
-        return [
-            self._claim(queue, self._nonce(queue), 0 if at or self.is_stuck(queue) else room)
-            for at, queue in enumerate(queues)
-        ]
-
     def _nonce(self, queue: str) -> str:
         """Return the nonce for a claim: a repeated one gets the answer that was lost."""
         return self._open.pop(queue, "") or secrets.token_hex(8)
@@ -170,14 +159,23 @@ class Claimer:
             *(queue, self._config.name, nonce),
             limit=min(room, _MOST),
             lease_ms=self._config.lease_ms,
-            most_bytes=bodies.MOST_BYTES,
+            most_bytes=LARGE,
         )
 
     async def _send(
         self, queues: Sequence[str], room: int | None = None
     ) -> list[ClaimReply | None]:
-        """Return the answers; the first is insisted on, since it may have taken jobs."""
-        started, commands = time.monotonic(), self._commands(queues, room)
+        """Claim what there is room for from the first queue, nothing from the others.
+
+        A claim of nothing makes due jobs ready, and leaves a marker where something is to be had.
+        The first one is insisted on, since it may have taken jobs.
+        """
+        started, nonces = time.monotonic(), [self._nonce(queue) for queue in queues]
+        room = self._dispatcher.capacity() if room is None else room
+        commands = [
+            self._claim(queue, nonce, 0 if at or self.is_stuck(queue) else room)
+            for at, (queue, nonce) in enumerate(zip(queues, nonces, strict=True))
+        ]
         answers: list[ClaimReply | None] = await self._link.run_together(commands)
         if answers[0] is None:
             [answers[0]] = await self._link.insist(
@@ -186,9 +184,9 @@ class Claimer:
         self._refused = self._refused or None in answers
         if answers[0] is not None:
             self._link.stats.claim.add(time.monotonic() - started)
-        for queue, command, answer in zip(queues, commands, answers, strict=True):
+        for queue, nonce, answer in zip(queues, nonces, answers, strict=True):
             if answer is None:  # it may have run
-                self._open[queue] = str(command.args[1])
+                self._open[queue] = nonce
         return [answer and await self._completed(answer) for answer in answers]
 
     async def _completed(self, answer: ClaimReply) -> ClaimReply:
@@ -286,11 +284,16 @@ class Claimer:
     async def _return_markers(self) -> None:
         """Put back what the last wait may have taken: a marker, which another worker waits for.
 
-        And jobs, where it claimed as well.
+        And jobs, where a claim may have run that was not heard of: that is worth some seconds.
         """
         self._dispatcher.draining = True
-        queues = self._config.queues
+        queues, late = self._config.queues, time.monotonic() + (_VOIDING_S if self._open else 0)
         claims = [self._claim(queue, self._nonce(queue), 0) for queue in queues]
         answers = await self._link.run_together(claims)
+        if None in answers and time.monotonic() < late:
+            answers = (
+                await self._link.insist(claims, lambda: time.monotonic() > late, refusable=True)
+                or answers
+            )
         for queue, answer in zip(queues, answers, strict=True):
             self._take(queue, answer)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from forq.errors import ForqError
 from forq.records import SettleReply, Verdict
+from forq.store.layout import LARGE
 from forq.store.outcomes import Outcome, pack, sample
 from forq.wire import unpack_body
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _MOST = 500  # reports in one command
 _MOST_BYTES = 4 * 1024 * 1024  # of ends in one round trip, which has to be over in time
-_LARGE = 64 * 1024  # an end above so many bytes is sent by itself, beside the report
 _ENOUGH = 8  # with jobs waiting, so many make it worth a round trip
 _PATIENCE_S = 0.008  # but none waits longer than this
 _POSTPONED_S = 2.0  # for a queue that takes no reports, since its keys are spoilt
@@ -56,7 +56,7 @@ class Entry(NamedTuple):
         """Whether its end is sent by itself."""
         one = self.settlement
         success = one is not None and one.verdict is Verdict.SUCCEEDED and one.ttl_ms != 0
-        return success and self.size > _LARGE and not self.whole
+        return success and self.size > LARGE and not self.whole
 
 
 class Settler:

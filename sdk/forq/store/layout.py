@@ -15,6 +15,9 @@ T = TypeVar("T")
 #: How long a job is kept that ended without anyone's saying how long: canceled, expired, poisoned.
 KEPT_MS = 7 * 24 * 3600 * 1000
 
+#: A body or an end above so many bytes passes by the scripts where it can; they know it as LARGE.
+LARGE = 64 * 1024
+
 #: How many failed, and how many canceled, jobs a queue keeps.
 KEEP_FAILED = 10_000
 
