@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from tests.e2e.redises import Redis
     from tests.e2e.space import Space
 
-pytestmark = pytest.mark.alone
-
 
 def test_a_service_can_be_reached_through_a_forwarded_port(space: Space, redis: Redis) -> None:
     redis.raw.set("here", "yes")

@@ -39,8 +39,10 @@ def test_the_user_in_the_docs_can_do_all_that_is_needed(stage: Stage, start_redi
         Client(url, namespace=stage.namespace) as client,
     ):
         _set_user(raw, stage)
-        with pytest.raises(NoPermissionError):
-            user.set("elsewhere", "1")
+        for words in (("SET", "elsewhere", "1"), ("PUBLISH", "elsewhere", "1"), ("KEYS", "*"),
+                      ("FLUSHALL",), ("CONFIG", "GET", "*"), ("SCRIPT", "FLUSH")):  # fmt: skip
+            with pytest.raises(NoPermissionError):
+                user.execute_command(*words)
         queue = Queue("q", client)
         worker = stage.start(url=url)
         assert queue.enqueue(jobs.add, 1, 1).result(10) == 2
